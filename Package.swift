@@ -1,0 +1,41 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// What every Swift target is compiled with; warnings are errors so that none is ever committed.
+let house: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// What ships also marks every unsafe expression, so that judgement provably has none.
+let shipped: [SwiftSetting] = house + [.strictMemorySafety()]
+
+let package = Package(
+    name: "kdump-hotplugd",
+    products: [
+        .executable(name: "kdump-hotplugd", targets: ["KdumpHotplugd"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        .systemLibrary(name: "CUdev"),
+        .systemLibrary(name: "CSystemd"),
+        .systemLibrary(name: "CKexec"),
+        .target(name: "Engine", dependencies: ["CKexec"], swiftSettings: shipped),
+        .executableTarget(
+            name: "KdumpHotplugd",
+            dependencies: [
+                "CUdev", "CSystemd", "Engine",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: shipped
+        ),
+        .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: house),
+    ],
+    swiftLanguageModes: [.v6]
+)
