@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How long to wait before trying again: doubling from a first wait up to a longest one, for ever.
+package struct Backoff: Equatable {
+    /// The wait after the first failure, in microseconds.
+    package let first: UInt64
+    /// The longest wait, in microseconds.
+    package let longest: UInt64
+    /// How many failures there have been in a row.
+    package private(set) var failures = 0
+
+    /// Creates a back-off between two waits, in microseconds.
+    package init(first: UInt64, longest: UInt64) {
+        self.first = first
+        self.longest = longest
+    }
+
+    /// For a kexec lock that was held.
+    ///
+    /// Its holders are other loads (up to seconds) or a reader of `crash_hotplug` (microseconds):
+    /// begin with 10 ms, and end with one try a second.
+    package static let busy = Backoff(first: 10_000, longest: 1_000_000)
+
+    /// For a load that failed and left the machine unprotected.
+    ///
+    /// Begin with 100 ms because every moment counts; end at one minute because a missing file stays
+    /// missing and each try costs a read of both.
+    package static let unprotected = Backoff(first: 100_000, longest: 60_000_000)
+
+    /// For a load that failed or is not possible while an older image is still there.
+    package static let stale = Backoff(first: 1_000_000, longest: 60_000_000)
+
+    /// Notes one more failure and returns how many microseconds to wait.
+    package mutating func wait() -> UInt64 {
+        // 32 doublings of the shortest wait exceed any longest one, and shifting stays in range.
+        let factor: UInt64 = 1 << UInt64(min(failures, 32))
+        failures += 1
+        let (product, overflow) = first.multipliedReportingOverflow(by: factor)
+        return overflow ? longest : min(product, longest)
+    }
+}

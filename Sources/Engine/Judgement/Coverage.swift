@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How an image's picture of the machine differs from the machine.
+///
+/// *Missing* is there but not in the picture: lost from the dump. *Phantom* is in the picture but
+/// gone: the capture kernel may touch memory that is not there.
+package struct Coverage: Equatable {
+    /// RAM a dump would lose.
+    package let missingMemory: AddressRanges
+    /// RAM a dump would look for in vain.
+    package let phantomMemory: AddressRanges
+    /// CPUs a dump would lose.
+    package let missingCPUs: NumberSet
+    /// CPUs a dump would list although they are gone.
+    package let phantomCPUs: NumberSet
+
+    /// Compares the machine as it is with the one that an image describes.
+    package init(live: LiveSystem, described: LiveSystem) {
+        missingMemory = live.ram.subtracting(described.ram)
+        phantomMemory = described.ram.subtracting(live.ram)
+        missingCPUs = live.cpus.subtracting(described.cpus)
+        phantomCPUs = described.cpus.subtracting(live.cpus)
+    }
+
+    /// Whether picture and machine agree.
+    package var isExact: Bool { !losesAnything && phantomMemory.isEmpty && phantomCPUs.isEmpty }
+
+    /// Whether a dump would lose memory or CPUs.
+    package var losesAnything: Bool { !missingMemory.isEmpty || !missingCPUs.isEmpty }
+}

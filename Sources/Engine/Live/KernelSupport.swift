@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the running kernel says of crash kernels: is one loaded, may one be loaded, who keeps it up.
+///
+/// Everything here is read without taking the kexec lock. The one file that takes it,
+/// `crash_hotplug`, is read by `keepsUp(below:)` alone, because a panic in that instant loses its
+/// dump (kernel/crash_core.c, `__crash_kexec`). `kexec_crash_size` takes it too and is never read.
+package struct KernelSupport: Equatable {
+    /// Whether a crash kernel is loaded; `nil` where the kernel has no kexec at all.
+    package let isLoaded: Bool?
+    /// Whether `kernel.kexec_load_disabled` forbids any further load until the next boot.
+    package let loadingDisabled: Bool
+    /// How many more crash kernel loads `kernel.kexec_load_limit_panic` allows; `nil` is unlimited.
+    package let loadsLeft: Int?
+    /// The kernel's lockdown level.
+    package let lockdown: Lockdown
+
+    /// How far the kernel defends itself against root (kernel_lockdown(7)).
+    package enum Lockdown: String, Equatable, Codable {
+        /// Not at all.
+        case none
+        /// No unsigned crash kernel, no `kexec_load`.
+        case integrity
+        /// The same, and no reading of kernel memory.
+        case confidentiality
+    }
+
+    /// Creates a value from its parts.
+    package init(
+        isLoaded: Bool?, loadingDisabled: Bool = false, loadsLeft: Int? = nil,
+        lockdown: Lockdown = .none
+    ) {
+        self.isLoaded = isLoaded
+        self.loadingDisabled = loadingDisabled
+        self.loadsLeft = loadsLeft
+        self.lockdown = lockdown
+    }
+
+    /// Asks the kernel below `root`.
+    ///
+    /// - Throws: A `SystemError` where a file exists but cannot be read.
+    package init(of root: SystemRoot) throws(SystemError) {
+        // The name in the folder kexec came about 6.19; the other is to go "after 2028".
+        let loaded =
+            try root.line(
+                of: "/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded")
+        isLoaded = loaded.map { $0 == "1" }
+        loadingDisabled = try root.line(of: "/proc/sys/kernel/kexec_load_disabled") == "1"
+        loadsLeft = try root.line(of: "/proc/sys/kernel/kexec_load_limit_panic")
+            .flatMap { Int($0) }
+            .flatMap { $0 < 0 ? nil : $0 }
+        // "none [integrity] confidentiality": the level in force stands in brackets.
+        lockdown =
+            try root.line(of: "/sys/kernel/security/lockdown")?
+            .split(separator: " ")
+            .first { $0.hasPrefix("[") }
+            .flatMap { Lockdown(rawValue: String($0.dropFirst().dropLast())) } ?? .none
+    }
+
+    /// Whether the kernel keeps the loaded image up with hotplug by itself; takes the kexec lock.
+    ///
+    /// `false` is ambiguous: nothing loaded, an image it will not touch, or the lock was held for an
+    /// instant; so a `false` is worth asking once more before it is believed. `nil` is certain: this
+    /// kernel has no such feature. Both subsystems answer alike (kernel/crash_core.c,
+    /// `crash_check_hotplug_support`), so one is asked.
+    /// - Throws: A `SystemError` where the file exists but cannot be read.
+    package static func keepsUp(below root: SystemRoot) throws(SystemError) -> Bool? {
+        let answer = try root.line(
+            of: "/sys/devices/system/memory/crash_hotplug",
+            "/sys/devices/system/cpu/crash_hotplug")
+        return answer.map { $0 == "1" }
+    }
+}

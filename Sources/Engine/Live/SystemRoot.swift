@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// The directory under which the kernel's files are read: `/`, or a copy of a machine in tests.
+///
+/// Every read of the engine goes through here, so that the whole of observing can be tried on the
+/// recorded files of another machine. It reads and never writes.
+package struct SystemRoot: Equatable {
+    /// The directory's path without a trailing slash; empty for the real root.
+    package let prefix: String
+
+    /// What one file may hold at most, in bytes.
+    ///
+    /// The largest the engine reads whole is `/proc/iomem`: 8192 memory ranges of 60 characters are
+    /// half of one MiB.
+    private static let largestFile = 4 << 20
+
+    /// Creates a root at `directory`.
+    package init(_ directory: String = "/") {
+        var directory = Substring(directory)
+        while directory.last == "/" { directory.removeLast() }
+        prefix = String(directory)
+    }
+
+    /// Returns where `path`, absolute on the machine, lies under this root.
+    package func path(_ path: String) -> String { prefix + path }
+
+    /// Reads a whole small file.
+    ///
+    /// The corresponding C functions are `open` and `read`.
+    /// - Throws: A `SystemError` of the call that failed; EFBIG for a file larger than 4 MiB.
+    package func bytes(of file: String) throws(SystemError) -> [UInt8] {
+        let place = path(file)
+        let descriptor = unsafe open(place, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
+        defer { close(descriptor) }
+        var contents: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = unsafe chunk.withUnsafeMutableBytes { buffer in
+                unsafe read(descriptor, buffer.baseAddress, buffer.count)
+            }
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw SystemError("read \(place)", errno: errno) }
+            guard count > 0 else { return contents }
+            contents += chunk[..<count]
+            guard contents.count <= SystemRoot.largestFile else {
+                throw SystemError("read \(place)", errno: EFBIG)
+            }
+        }
+    }
+
+    /// Reads a whole small file as text; bytes that are not UTF-8 become replacement characters.
+    ///
+    /// - Throws: As `bytes(of:)`.
+    package func text(of file: String) throws(SystemError) -> String {
+        String(decoding: try bytes(of: file), as: UTF8.self)
+    }
+
+    /// Reads the first line of the first of `files` that exists, or `nil` where none does.
+    ///
+    /// Several names are for what the kernel has moved in the course of time.
+    /// - Throws: As `bytes(of:)`, except that a missing file is no error.
+    package func line(of files: String...) throws(SystemError) -> Substring? {
+        for file in files {
+            do throws(SystemError) {
+                let text = try text(of: file)
+                return text.split(separator: "\n", omittingEmptySubsequences: false).first
+            } catch  where error.errno == ENOENT {
+                continue
+            }
+        }
+        return nil
+    }
+}

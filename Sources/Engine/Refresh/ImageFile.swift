@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// A kernel or initrd file, open and ready to be handed to `kexec_file_load`.
+///
+/// It makes sure of what would otherwise fail or delay a load after the old image is gone: that the
+/// file is there, is whole, is in memory and is not being written. It judges no contents.
+package final class ImageFile {
+    /// What the file is for.
+    package enum Role: String {
+        /// The kernel image.
+        case kernel
+        /// The initial RAM disk.
+        case initrd
+    }
+
+    /// The open file.
+    let descriptor: CInt
+    /// How many bytes it holds.
+    let size: UInt64
+    private let role: Role
+    private let path: String
+
+    /// F_SETLEASE of the kernel's include/uapi/linux/fcntl.h, which glibc shows to GNU programs only.
+    private static let setLease: CInt = 1024
+
+    /// Opens a file and makes sure that it is regular and not empty.
+    ///
+    /// The corresponding C functions are `open` and `fstat`.
+    /// - Throws: The obstacle that the file is.
+    init(_ role: Role, at path: String) throws(Obstacle) {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            throw .unreadable(role, path: path, because: SystemError.words(for: errno))
+        }
+        self.descriptor = descriptor
+        self.role = role
+        self.path = path
+        var status = stat()
+        let found = unsafe fstat(descriptor, &status) == 0
+        // From here on all is initialised, so a throw closes the file through deinit.
+        size = found ? UInt64(max(0, status.st_size)) : 0
+        guard found, status.st_mode & S_IFMT == S_IFREG else {
+            throw .notAFile(role, path: path)
+        }
+        guard size > 0 else { throw .empty(role, path: path) }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Reads the file's first bytes.
+    ///
+    /// - Throws: The obstacle that an unreadable file is.
+    func prefix(_ count: Int) throws(Obstacle) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        let read = try read(into: &bytes, at: 0)
+        return Array(bytes[..<read])
+    }
+
+    /// Keeps writers out and brings the whole file into memory; both last while the file is open.
+    ///
+    /// A writer would make the load fail with ETXTBSY (fs/kernel_read_file.c), and a slow disk would
+    /// lengthen it, both while the machine is unprotected. A read lease makes a later writer wait
+    /// where the file system has leases; the process must ignore the SIGIO that tells of one.
+    ///
+    /// The corresponding C functions are `fcntl`, with F_SETLEASE, and `pread`.
+    /// - Throws: The obstacle that a file is which is being written or cannot be read.
+    func hold() throws(Obstacle) {
+        // Errors but EAGAIN mean that this file system has no leases or that another user owns the
+        // file: then the load goes on without one, as everybody else's does.
+        if fcntl(descriptor, ImageFile.setLease, F_RDLCK) != 0 && errno == EAGAIN {
+            throw .beingWritten(role, path: path)
+        }
+        // One MiB keeps the number of calls low and our own memory small.
+        var chunk = [UInt8](repeating: 0, count: 1 << 20)
+        var offset: UInt64 = 0
+        while offset < size {
+            offset += UInt64(try read(into: &chunk, at: offset))
+        }
+    }
+
+    /// Reads at least one byte.
+    private func read(into buffer: inout [UInt8], at offset: UInt64) throws(Obstacle) -> Int {
+        while true {
+            let count = unsafe buffer.withUnsafeMutableBytes { buffer in
+                unsafe pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+            }
+            if count > 0 { return count }
+            if count < 0 && errno == EINTR { continue }
+            let reason = count == 0 ? "it shrank" : SystemError.words(for: errno)
+            throw .unreadable(role, path: path, because: reason)
+        }
+    }
+}

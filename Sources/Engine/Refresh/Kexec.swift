@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CKexec
+internal import Glibc
+
+/// The system calls that change what is loaded: the only place of the program that can do harm.
+///
+/// Each call is timed, because the kexec lock is held for nearly all of it and a panic in that time
+/// gets no dump (kernel/crash_core.c, `__crash_kexec`): the call's duration bounds the unprotected
+/// window from above. Nothing here decides or retries.
+enum Kexec {
+    /// How a load ended, and how long the system call took in microseconds.
+    struct Attempt: Equatable {
+        /// The error number, 0 for success.
+        let errno: CInt
+        /// The duration of the system call in microseconds.
+        let microseconds: UInt64
+    }
+
+    /// Loads a crash kernel from files over the one that is loaded; never unloads first.
+    ///
+    /// The corresponding C function is `kexec_file_load`, with KEXEC_FILE_ON_CRASH.
+    static func loadFile(
+        kernel: CInt, initrd: CInt?, commandLine: String
+    ) -> Attempt {
+        var flags = UInt(KEXEC_FILE_ON_CRASH)
+        if initrd == nil { flags |= UInt(KEXEC_FILE_NO_INITRAMFS) }
+        let start = monotonicMicroseconds()
+        let result = unsafe ckexec_file_load(
+            kernel, initrd ?? -1, commandLine.utf8.count + 1, commandLine, flags)
+        return Attempt(errno: -result, microseconds: monotonicMicroseconds() - start)
+    }
+
+    /// The corresponding C function is `clock_gettime`, with CLOCK_MONOTONIC.
+    private static func monotonicMicroseconds() -> UInt64 {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+        return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A reason why a refresh is not attempted, known before anything is dropped.
+///
+/// `kexec_file_load` frees the old image first and only then finds out whether the new one can be
+/// loaded (kernel/kexec_file.c). So whatever can be found out beforehand is, and the image in place
+/// stays.
+package enum Obstacle: Error, Hashable {
+    /// No kernel was named.
+    case noSource
+    /// `kernel.kexec_load_disabled` is 1.
+    case loadingDisabled
+    /// `kernel.kexec_load_limit_panic` is used up.
+    case noLoadsLeft
+    /// A file cannot be opened or read; why.
+    case unreadable(ImageFile.Role, path: String, because: String)
+    /// A path names no regular file.
+    case notAFile(ImageFile.Role, path: String)
+    /// A file holds nothing.
+    case empty(ImageFile.Role, path: String)
+    /// A file is open for writing somewhere, which `kexec_file_load` refuses after the drop.
+    case beingWritten(ImageFile.Role, path: String)
+    /// The kernel file has no format that this architecture's `kexec_file_load` takes.
+    case notAKernel(path: String)
+    /// The kernel file has no signature, and a locked-down kernel loads no other.
+    case unsigned(path: String)
+    /// The command line is longer than the crash kernel takes, both in bytes.
+    case commandLineTooLong(length: Int, limit: Int)
+    /// Kernel and initrd together do not fit into reserved memory, both in bytes.
+    case tooLarge(needed: UInt64, reserved: UInt64)
+}
+
+extension Obstacle: CustomStringConvertible {
+    /// One sentence: what, where, and what to do.
+    package var description: String {
+        switch self {
+        case .noSource:
+            "no crash kernel is configured: set KDUMP_HOTPLUGD_KERNEL in /etc/default/kdump-hotplugd"
+        case .loadingDisabled:
+            "kernel.kexec_load_disabled is 1, so no crash kernel can be loaded before the next boot"
+        case .noLoadsLeft:
+            "kernel.kexec_load_limit_panic is used up, so no crash kernel can be loaded before the"
+                + " next boot"
+        case .unreadable(let role, let path, let reason):
+            "the \(role.rawValue) \(path) cannot be read (\(reason)): name a readable file"
+        case .notAFile(let role, let path):
+            "the \(role.rawValue) \(path) is not a regular file: name one"
+        case .empty(let role, let path):
+            "the \(role.rawValue) \(path) is empty: rebuild or reinstall it"
+        case .beingWritten(let role, let path):
+            "the \(role.rawValue) \(path) is being written: the load waits until it is complete"
+        case .notAKernel(let path):
+            "\(path) is not a kernel image that kexec_file_load takes: name an uncompressed one"
+        case .unsigned(let path):
+            "the kernel \(path) is not signed, and this machine is locked down: name a signed one"
+        case .commandLineTooLong(let length, let limit):
+            "the crash kernel's command line has \(length) bytes and may have \(limit): shorten it"
+        case .tooLarge(let needed, let reserved):
+            "kernel and initrd need \(ByteCount(needed)) and crashkernel= reserves only"
+                + " \(ByteCount(reserved)): raise it or shrink the initrd"
+        }
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A reload that has passed every check which can be made while the old image is still loaded.
+///
+/// Preparing one opens both files, holding them reads them into memory, and neither drops anything;
+/// `run()` is the one moment of danger. It does not decide whether a reload is wanted, and does not repeat itself.
+struct Reload {
+    private let kernel: ImageFile
+    private let initrd: ImageFile?
+    private let commandLine: String
+
+    /// Prepares to load `source`.
+    ///
+    /// - Throws: The first obstacle found.
+    static func prepare(
+        _ source: ImageSource?, within reserved: Fact<[AddressRange]>, support: KernelSupport,
+        on architecture: Architecture
+    ) throws(Obstacle) -> Reload {
+        if support.loadingDisabled { throw .loadingDisabled }
+        if support.loadsLeft == 0 { throw .noLoadsLeft }
+        guard let source else { throw .noSource }
+        let kernel = try ImageFile(.kernel, at: source.kernel)
+        let initrd = try source.initrd.map { path throws(Obstacle) in
+            try ImageFile(.initrd, at: path)
+        }
+        let prefix = try kernel.prefix(KernelFormat.prefixSize)
+        guard let format = KernelFormat(prefix: prefix, for: architecture) else {
+            throw .notAKernel(path: source.kernel)
+        }
+        if support.lockdown != .none && !format.isSigned { throw .unsigned(path: source.kernel) }
+        let length = source.commandLine.utf8.count
+        if let limit = format.commandLineLimit, length > limit {
+            throw .commandLineTooLong(length: length, limit: limit)
+        }
+        let needed = max(format.memory, kernel.size) + (initrd?.size ?? 0)
+        if let room = reserved.value?.map(\.byteCount).max(), needed > room {
+            throw .tooLarge(needed: needed, reserved: room)
+        }
+        return Reload(kernel: kernel, initrd: initrd, commandLine: source.commandLine)
+    }
+
+    /// Makes both files ready for the moment of danger.
+    ///
+    /// - Throws: The obstacle that one of them is.
+    func hold() throws(Obstacle) {
+        try kernel.hold()
+        try initrd?.hold()
+    }
+
+    /// Loads the prepared files over whatever is loaded.
+    func run() -> Kexec.Attempt {
+        // A file closes with its last reference, and the kernel reads both to the end of the call.
+        withExtendedLifetime((kernel, initrd)) {
+            Kexec.loadFile(
+                kernel: kernel.descriptor, initrd: initrd?.descriptor, commandLine: commandLine)
+        }
+    }
+}
