@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Engine
+
+/// What is to be said of one reconciliation, and what is still owed after it; pure.
+///
+/// One message for each decision: what happened, what it means for a crash now, what comes next.
+struct Account: Equatable {
+    /// What must follow without any event.
+    enum Next: Equatable {
+        /// Nothing.
+        case rest
+        /// A last look, because removed memory disappears in silence.
+        case secondLook
+        /// Another attempt, at intervals of this back-off.
+        case retry(Backoff)
+    }
+
+    /// Which message.
+    let entry: JournalEntry
+    /// The status line of the service.
+    let status: String
+    /// What must follow.
+    let next: Next
+    /// Whether it is worth telling even when it was told before.
+    let isNews: Bool
+    private let facts: [Journal.Field: String]
+
+    /// The message for the journal.
+    var message: Journal.Message {
+        Journal.Message(
+            entry, status,
+            Journal.Field.allCases.compactMap { field in facts[field].map { (field, $0) } })
+    }
+
+    /// Gives an account of a reconciliation.
+    init(of outcome: Engine.Reconciliation, on occasion: Occasion, obstacle: Obstacle?) {
+        let meaning = Sentences.meaning(of: outcome.look)
+        var facts: [Journal.Field: String] = [
+            .verdict: Account.word(for: outcome.look.verdict)
+        ]
+        let next: Next
+        switch outcome.end {
+        case .settled where outcome.refreshes.isEmpty:
+            (entry, status) = Account.untouched(outcome.look, obstacle: obstacle)
+            next = outcome.look.verdict == .kernelKeepsUp ? .rest : .secondLook
+        case .settled, .stillMoving:
+            let window = outcome.refreshes.reduce(0) { max($0, $1.window) }
+            entry = .refreshed
+            status = Account.refreshed(outcome, window: window)
+            facts[.window] = "\(window)"
+            facts[.refresh] = Report.Method.reload.rawValue
+            next = outcome.end == .settled ? .secondLook : .retry(.busy)
+        case .blocked(let obstacle):
+            entry = outcome.look.observation.support.isLoaded == true ? .obstacle : .unprotected
+            status = Sentences.capitalised(meaning) + "; it cannot be reloaded: \(obstacle)"
+            next = .retry(.stale)
+        case .busy:
+            entry = .retry
+            status = Sentences.capitalised(meaning) + "; the kernel is busy with another load"
+            next = .retry(.busy)
+        case .refused(let error):
+            entry = .refreshFailed
+            status =
+                "The crash kernel could not be reloaded (\(error)) and stays as it was; \(meaning)"
+            facts[.errno] = "\(error.errno)"
+            next = .retry(.stale)
+        case .unprotected(let error):
+            entry = .unprotected
+            status =
+                "NOT PROTECTED: a load failed (\(error)) after the kernel had dropped the old"
+                + " image; trying again"
+            facts[.errno] = "\(error.errno)"
+            next = .retry(.unprotected)
+        }
+        self.next = next
+        self.facts = facts
+        isNews = !outcome.refreshes.isEmpty
+    }
+
+    /// Gives an account of a look that failed.
+    init(failure error: SystemError) {
+        entry = .refreshFailed
+        status = "The machine cannot be looked at (\(error)); the crash kernel stays as it is"
+        next = .retry(.stale)
+        isNews = false
+        facts = [.errno: "\(error.errno)"]
+    }
+
+    /// Says why nothing was done.
+    private static func untouched(
+        _ look: Engine.Look, obstacle: Obstacle?
+    ) -> (JournalEntry, String) {
+        let meaning = Sentences.capitalised(Sentences.meaning(of: look))
+        switch look.verdict {
+        case .unsupported, .nothingReserved, .nothingLoaded, .lost:
+            return (.idle, meaning)
+        case .current, .unverified, .stale:
+            guard let obstacle else { return (.current, meaning) }
+            return (.obstacle, meaning + ", but cannot follow the next hotplug: \(obstacle)")
+        case .neverStale, .kernelKeepsUp:
+            return (.current, meaning)
+        }
+    }
+
+    /// Says what refreshes were for and what they brought.
+    private static func refreshed(
+        _ outcome: Engine.Reconciliation, window: UInt64
+    ) -> String {
+        let times = outcome.refreshes.count
+        let count = times == 1 ? "Reloaded" : "Reloaded \(times) times"
+        let duration = Sentences.duration(microseconds: window)
+        let rest = outcome.end == .stillMoving ? "; the machine still changes" : ""
+        return "\(count): \(Sentences.meaning(of: outcome.look)); unprotected for \(duration)"
+            + (times == 1 ? "" : " at most") + rest
+    }
+
+    /// One word for a verdict, for the field KDUMP_VERDICT.
+    private static func word(for verdict: Verdict) -> String {
+        switch verdict {
+        case .unsupported: "unsupported"
+        case .nothingReserved: "nothing-reserved"
+        case .nothingLoaded: "nothing-loaded"
+        case .lost: "lost"
+        case .neverStale: "never-stale"
+        case .kernelKeepsUp: "kernel-keeps-up"
+        case .current: "current"
+        case .stale: "stale"
+        case .unverified: "unverified"
+        }
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Engine
+internal import Glibc
+
+/// The health probe: looks at the machine as the daemon does, changes nothing, and says what it saw.
+///
+/// Without the right to look, it repeats what the daemon last saw, and says how old that is.
+struct Check {
+    private let root: SystemRoot
+    private let source: ImageSource?
+    private let state: StateDirectory
+
+    /// Creates a probe of the machine below `root`.
+    init(root: SystemRoot, source: ImageSource?) {
+        self.root = root
+        self.source = source
+        state = StateDirectory(below: root)
+    }
+
+    /// Prints the report and returns the exit code.
+    func run(asJSON: Bool) -> Int32 {
+        let now = Int(time(nil))
+        let (report, note) = report(now: now)
+        if asJSON {
+            print(String(decoding: ReportJSON.bytes(of: report, pretty: true), as: UTF8.self))
+        } else {
+            print((ReportText.lines(of: report, now: now) + note).joined(separator: "\n"))
+        }
+        return report.verdict.exitCode
+    }
+
+    /// The report, and for people a line on where it comes from.
+    private func report(now: Int) -> (Report, note: [String]) {
+        let pid = state.runningDaemon()
+        guard geteuid() == 0 || !root.prefix.isEmpty else { return told(now: now, pid: pid) }
+        let remembered = state.read("memory.json")
+            .flatMap { ReportJSON.value(Remembered.self, from: $0) }
+        let engine = Engine(
+            root: root, source: source ?? remembered?.source,
+            memory: remembered?.engine ?? Engine.Memory())
+        let daemon = Report.Daemon(
+            running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
+        do throws(SystemError) {
+            let look = try engine.look()
+            let report = Report(
+                of: look, obstacle: engine.obstacle(given: look), daemon: daemon)
+            return (report, [])
+        } catch {
+            return (Report(unknownBecause: "\(error)", daemon: daemon), [])
+        }
+    }
+
+    /// What the daemon last saw.
+    private func told(now: Int, pid: Int32?) -> (Report, note: [String]) {
+        let daemon = Report.Daemon(running: pid != nil, pid: pid, lastRefresh: nil)
+        guard let bytes = state.read("state.json"),
+            let told = ReportJSON.value(State.self, from: bytes)
+        else {
+            let reason =
+                "only root may look, and no daemon has left a report: run this as root,"
+                + " or start kdump-hotplugd.service"
+            return (Report(unknownBecause: reason, daemon: daemon), [])
+        }
+        let age = Sentences.age(seconds: now - told.time)
+        guard pid != nil else {
+            let reason =
+                "only root may look, and the daemon that last did so, \(age) ago, is gone:"
+                + " run this as root, or start kdump-hotplugd.service"
+            return (Report(unknownBecause: reason, daemon: daemon), [])
+        }
+        return (told.report, ["seen by       the daemon, \(age) ago (only root may look)"])
+    }
+}
+
+extension Report {
+    /// Makes the report of a machine that could not be looked at.
+    init(unknownBecause reason: String, daemon: Daemon) {
+        verdict = .unknown
+        summary = reason
+        loaded = nil
+        loader = nil
+        reserved = nil
+        memory = nil
+        cpus = nil
+        kernelKeepsUp = false
+        refresh = .none
+        obstacles = []
+        self.daemon = daemon
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Engine
+internal import Glibc
+
+/// The command line: which of the two programs in this one is wanted, and with what settings.
+///
+/// It parses, refuses, and hands over; the daemon's life is in `Daemon`, the probe's in `Check`.
+@main
+struct Command: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kdump-hotplugd",
+        abstract: "Keeps the loaded crash kernel right when CPUs and memory are hot-plugged.",
+        discussion: """
+            Without --check it runs as a daemon, which systemd starts. With --check it tells what a \
+            crash now would leave, and exits with 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN).
+            """,
+        version: "kdump-hotplugd 0.1.0")
+
+    @Flag(help: "Tell what a crash now would leave, and exit.")
+    var check = false
+
+    @Flag(help: "With --check: print one JSON object.")
+    var json = false
+
+    @Option(help: "The crash kernel that a reload loads.")
+    var kernel: String?
+
+    @Option(help: "The initrd that a reload loads.")
+    var initrd: String?
+
+    @Option(help: "The crash kernel's command line.")
+    var commandLine: String?
+
+    @Option(help: "How many milliseconds events must have been quiet (default: 200).")
+    var settle: String?
+
+    @Option(help: "With --check: read /proc, /sys and /run below this directory.")
+    var root: String?
+
+    /// The exit code of a daemon without the rights it needs (EX_NOPERM of sysexits.h).
+    private static let noPermission: Int32 = 77
+
+    /// Refuses what contradicts itself.
+    func validate() throws {
+        if json && !check { throw ValidationError("--json goes with --check.") }
+        if root != nil && !check {
+            throw ValidationError("--root goes with --check: a daemon changes the real machine.")
+        }
+        do {
+            _ = try settings()
+        } catch {
+            throw ValidationError("\(error).")
+        }
+    }
+
+    /// Runs the probe or the daemon.
+    func run() throws {
+        let settings = try settings()
+        if check {
+            let probe = Check(root: SystemRoot(root ?? "/"), source: settings.source)
+            throw ExitCode(probe.run(asJSON: json))
+        }
+        guard geteuid() == 0 else {
+            Command.complain("the daemon must run as root: start kdump-hotplugd.service")
+            throw ExitCode(Command.noPermission)
+        }
+        throw ExitCode(Command.live(settings))
+    }
+
+    /// Runs the daemon and returns the exit code.
+    private static func live(_ settings: Settings) -> Int32 {
+        do throws(SystemError) {
+            return try Daemon(settings).run()
+        } catch {
+            complain("\(error)")
+            return EXIT_FAILURE
+        }
+    }
+
+    private func settings() throws(Settings.Flaw) -> Settings {
+        try Settings(kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle)
+    }
+
+    /// Writes one sentence to standard error.
+    private static func complain(_ sentence: String) {
+        let line = "kdump-hotplugd: \(sentence)\n"
+        _ = unsafe write(STDERR_FILENO, line, line.utf8.count)
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Engine
+internal import Glibc
+
+/// The life of the daemon: listen, fold events into bursts, let the engine act, tell what it did.
+///
+/// Everything happens on the one loop; the only thing that blocks it is a load. Nothing is judged
+/// here: when to act is `Burst`'s and `Backoff`'s business, what to do the engine's, and how it is
+/// said `Account`'s.
+final class Daemon {
+    private let settings: Settings
+    private let state: StateDirectory
+    private let journal = Journal()
+    private let services = ServiceManager()
+    private let loop: EventLoop
+    private let uevents: Uevents
+
+    private var engine: Engine
+    private var burst: Burst
+    private var backoff: (kind: Backoff, current: Backoff)?
+    /// What the next look is for, when one is due without a burst.
+    private var owed: Occasion = .routine
+    private var lastRefresh: Report.LastRefresh?
+    private var lastEntry: JournalEntry?
+    private var alarms: (burst: Alarm, again: Alarm)?
+
+    /// How long after a burst the machine is looked at once more, in microseconds.
+    ///
+    /// Memory that is removed leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
+    /// `try_remove_memory`), and nothing announces that moment. Two seconds are long for the kernel
+    /// and short for an operator; the look reads a few small files.
+    private static let secondLook: UInt64 = 2_000_000
+
+    /// Makes the daemon and starts to listen, so that no event after this is missed.
+    ///
+    /// - Throws: A `SystemError` where the loop or the monitor cannot be made.
+    init(_ settings: Settings) throws(SystemError) {
+        let root = SystemRoot()
+        self.settings = settings
+        state = StateDirectory(below: root)
+        loop = try EventLoop()
+        uevents = try Uevents()
+        let remembered = state.read("memory.json")
+            .flatMap { ReportJSON.value(Remembered.self, from: $0) }
+        lastRefresh = remembered?.lastRefresh
+        engine = Engine(
+            root: root, source: settings.source, memory: remembered?.engine ?? Engine.Memory())
+        burst = Burst(quiet: settings.settle)
+    }
+
+    /// Lives until SIGTERM or SIGINT, and returns the exit code.
+    ///
+    /// - Throws: A `SystemError` where another daemon runs or the loop fails.
+    func run() throws(SystemError) -> CInt {
+        guard try state.lock() else {
+            throw SystemError("lock /run/kdump-hotplugd: another daemon runs", errno: EAGAIN)
+        }
+        alarms = (
+            burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
+            again: try loop.makeAlarm { [unowned self] in attend(owed) }
+        )
+        try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
+        try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
+        for signal in [SIGTERM, SIGINT] {
+            try loop.whenSignalled(signal) { [unowned self] in stop() }
+        }
+        _ = try loop.keepWatchdogFed()
+        // What happened before we listened is unknown, and that is an occasion like any event.
+        services.ready(status: attend(.hotplug))
+        return try loop.run()
+    }
+
+    /// Takes in what udev says and puts off acting until the burst is over.
+    private func listen() {
+        var anything = false
+        uevents.drain { notice in
+            anything = true
+            guard notice == .lost else { return }
+            journal.send(
+                .init(
+                    .eventsLost,
+                    "Hotplug events were lost; looking at the machine itself instead"))
+        }
+        guard anything else { return }
+        set(alarms?.burst, at: burst.event(at: loop.now))
+    }
+
+    private func burstAlarm() {
+        guard burst.end(at: loop.now) else {
+            if let due = burst.due { set(alarms?.burst, at: due) }
+            return
+        }
+        attend(.hotplug)
+    }
+
+    /// Looks again at everything, the configured files included.
+    private func reread() {
+        services.reloading(now: loop.now)
+        backoff = nil
+        services.ready(status: attend(.routine))
+    }
+
+    private func stop() {
+        let status = "Stopping; the crash kernel stays as it is"
+        journal.send(.init(.stopping, status))
+        services.stopping(status: status)
+        loop.exit(0)
+    }
+
+    /// Lets the engine act, tells what it did, and sees to what is still owed; returns the status.
+    @discardableResult
+    private func attend(_ occasion: Occasion) -> String {
+        let account = act(on: occasion)
+        // A routine look that finds what was found before is not worth a line.
+        if occasion == .hotplug || account.entry != lastEntry || account.isNews {
+            journal.send(account.message)
+        }
+        lastEntry = account.entry
+        services.status(account.status)
+        owe(account.next, on: occasion)
+        return account.status
+    }
+
+    /// Lets the engine act, and records what it found.
+    private func act(on occasion: Occasion) -> Account {
+        do throws(SystemError) {
+            let outcome = try engine.reconcile(on: occasion)
+            if let refresh = outcome.refreshes.last {
+                lastRefresh = Report.LastRefresh(
+                    method: .reload, time: Int(time(nil)), window: refresh.window)
+            }
+            let obstacle = engine.obstacle(given: outcome.look)
+            record(outcome.look, obstacle: obstacle)
+            return Account(of: outcome, on: occasion, obstacle: obstacle)
+        } catch {
+            return Account(failure: error)
+        }
+    }
+
+    /// Sets the alarm for the next look that no event will bring about.
+    private func owe(_ next: Account.Next, on occasion: Occasion) {
+        guard case .retry(let kind) = next else {
+            backoff = nil
+            owed = .routine
+            if occasion == .hotplug && next == .secondLook {
+                set(alarms?.again, at: loop.now + Daemon.secondLook)
+            }
+            return
+        }
+        if backoff?.kind != kind { backoff = (kind, kind) }
+        // Whatever occasioned the failed attempt is still unattended.
+        owed = occasion
+        set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
+    }
+
+    /// Leaves the report for unprivileged readers and the memory for the next daemon.
+    private func record(_ look: Engine.Look, obstacle: Obstacle?) {
+        let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
+        let report = Report(of: look, obstacle: obstacle, daemon: daemon)
+        let told = State(time: Int(time(nil)), report: report.withoutAddresses)
+        let remembered = Remembered(
+            engine: engine.memory, source: settings.source, lastRefresh: lastRefresh)
+        do throws(SystemError) {
+            try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)
+            try state.write(ReportJSON.bytes(of: remembered), as: "memory.json", mode: 0o600)
+        } catch {
+            journal.send(
+                .init(.unrecorded, "What was found cannot be recorded: \(error)"))
+        }
+    }
+
+    /// Sets an alarm; where even that fails, the daemon is of no use and systemd makes a new one.
+    private func set(_ alarm: Alarm?, at time: UInt64) {
+        do throws(SystemError) {
+            try alarm?.set(at: time)
+        } catch {
+            journal.send(.init(.refreshFailed, "Stopping to be restarted: \(error)"))
+            loop.exit(1)
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CSystemd
+internal import Glibc
+
+/// Everything that the daemon may tell an operator; one message for each decision.
+///
+/// The raw value is the MESSAGE_ID, by which `journalctl -x` finds the paragraph that explains it
+/// in systemd/kdump-hotplugd.catalog. An id is never given to another meaning.
+enum JournalEntry: String, CaseIterable {
+    /// The daemon has made its first audit and does its work.
+    case started = "8e277c4fc7e94118a59361d920c25dd6"
+    /// There is nothing to keep right: no reserved memory, or nothing loaded there.
+    case idle = "81610b4b8a2943218228033f6d401cc2"
+    /// The machine changed, and nothing has to be done: the crash kernel covers it.
+    case current = "fad8adb3940c42ec874063d45abd604a"
+    /// The crash kernel was made to cover the machine again.
+    case refreshed = "2600c549197a42319dadf1a39fe8ead5"
+    /// The kernel is busy with another load; the daemon tries again soon.
+    case retry = "7d8b4829298e4f89992d2694254a02ae"
+    /// A refresh failed; the image that was loaded is still there, but stale.
+    case refreshFailed = "c13ce2cfb444426092e65bc6c84dda45"
+    /// A load failed after the old image was dropped: a crash now leaves no dump.
+    case unprotected = "4105ccbf72cc48549d0d5d8ff7e7e904"
+    /// A refresh is needed, but something that only an operator can change is in the way.
+    case obstacle = "969e706a8ca547b1bdfc93db5fed3f7d"
+    /// The kernel dropped hotplug events; the daemon looks at the machine instead.
+    case eventsLost = "f5f7cb7bebff4e339178cf8af8b40bfa"
+    /// The daemon cannot write down what it found, for other readers and for its next life.
+    case unrecorded = "5cc4286eb94f496bb4881df3bdc4dd45"
+    /// The daemon ends because it was asked to; the crash kernel stays as it is.
+    case stopping = "d2d24497349340cd93b035957f37d53e"
+
+    /// How much it matters, as a level of syslog(3).
+    var priority: CInt {
+        switch self {
+        case .unprotected: LOG_ALERT
+        case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
+        case .eventsLost, .retry: LOG_WARNING
+        case .started, .idle, .refreshed: LOG_NOTICE
+        case .current, .stopping: LOG_INFO
+        }
+    }
+}
+
+/// The way to the journal, which is where the daemon tells what it decided.
+///
+/// It writes what it is given: which sentence belongs to which decision is said where the decision
+/// is made. Where standard error does not lead to the journal, as in a terminal, the sentence goes
+/// there too.
+struct Journal {
+    /// The names of the fields that a message may have beside its text.
+    enum Field: String, CaseIterable {
+        /// What was found, in the words of `--check`.
+        case verdict = "KDUMP_VERDICT"
+        /// How long a crash would have left no dump, in microseconds.
+        case window = "KDUMP_WINDOW_USEC"
+        /// How the crash kernel was refreshed.
+        case refresh = "KDUMP_REFRESH"
+        /// The error number behind a failure; systemd's own name for it.
+        case errno = "ERRNO"
+    }
+
+    /// One message: what kind it is, the sentence to read, and the facts to search for.
+    struct Message {
+        private let entry: JournalEntry
+        private let facts: [(Field, String)]
+        private let place: (file: String, line: Int, function: String)
+        /// The sentence to read.
+        let text: String
+
+        /// Creates a message; the last three arguments are for the compiler to fill in.
+        init(
+            _ entry: JournalEntry, _ text: String, _ facts: [(Field, String)] = [],
+            file: String = #fileID, line: Int = #line, function: String = #function
+        ) {
+            self.entry = entry
+            self.text = text
+            self.facts = facts
+            place = (file, line, function)
+        }
+
+        /// The fields of the journal entry, each as `NAME=value`.
+        ///
+        /// What is not here is added by libsystemd (SYSLOG_IDENTIFIER) and by the journal.
+        var fields: [String] {
+            [
+                "MESSAGE=\(text)",
+                "PRIORITY=\(entry.priority)",
+                "MESSAGE_ID=\(entry.rawValue)",
+                "CODE_FILE=\(place.file)",
+                "CODE_LINE=\(place.line)",
+                "CODE_FUNC=\(place.function)",
+            ] + facts.map { name, value in "\(name.rawValue)=\(value)" }
+        }
+    }
+
+    /// Whether a reader of standard error would otherwise see nothing.
+    private let echoes: Bool
+
+    /// Creates a way to the journal.
+    ///
+    /// The corresponding C functions are `getenv` and `fstat`.
+    init() {
+        let stream = unsafe getenv("JOURNAL_STREAM").map { unsafe String(cString: $0) }
+        var found = stat()
+        let known = unsafe fstat(STDERR_FILENO, &found) == 0
+        echoes = Journal.echoes(
+            stream: stream, standardError: known ? (found.st_dev, found.st_ino) : nil)
+    }
+
+    /// Sends a message.
+    ///
+    /// A failure is not reported: this is where it would be reported to.
+    ///
+    /// The corresponding C function is `sd_journal_sendv`.
+    func send(_ message: Message) {
+        unsafe Journal.withVectors(of: message.fields) { vectors in
+            guard let base = vectors.baseAddress else { return }
+            _ = unsafe sd_journal_sendv(base, CInt(vectors.count))
+        }
+        if echoes { Journal.echo(message.text) }
+    }
+
+    /// Judges whether the text must also go to standard error, an open file that is described by
+    /// its device and inode; nil where there is none.
+    ///
+    /// systemd sets JOURNAL_STREAM to the device and inode of the stream that it connected to the
+    /// journal. The variable survives a redirection, so the two are to be compared.
+    static func echoes(stream: String?, standardError: (device: UInt, inode: UInt)?) -> Bool {
+        guard let standardError else { return false }
+        return stream != "\(standardError.device):\(standardError.inode)"
+    }
+
+    /// Lends `fields` in the form that writev(2) takes, one vector for each.
+    static func withVectors(
+        of fields: [String], _ body: (UnsafeBufferPointer<iovec>) -> Void
+    ) {
+        var bytes = fields.flatMap { Array($0.utf8) }
+        unsafe bytes.withUnsafeMutableBytes { bytes in
+            var start = 0
+            let vectors = unsafe fields.map { field in
+                defer { start += field.utf8.count }
+                return unsafe iovec(
+                    iov_base: bytes.baseAddress.map { unsafe $0 + start },
+                    iov_len: field.utf8.count)
+            }
+            unsafe vectors.withUnsafeBufferPointer { unsafe body($0) }
+        }
+    }
+
+    /// Writes a line to standard error.
+    ///
+    /// The corresponding C function is `write`.
+    private static func echo(_ text: String) {
+        var rest = Array((text + "\n").utf8)[...]
+        while !rest.isEmpty {
+            let written = unsafe rest.withUnsafeBytes { bytes in
+                unsafe write(STDERR_FILENO, bytes.baseAddress, bytes.count)
+            }
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { return }
+            rest = rest.dropFirst(written)
+        }
+    }
+}

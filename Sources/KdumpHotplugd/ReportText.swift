@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Engine
+
+/// A report for people: the verdict and what it means first, then a line for each fact.
+enum ReportText {
+    /// Writes a report; `now` is the time in seconds since 1970.
+    static func lines(of report: Report, now: Int) -> [String] {
+        var lines = ["KDUMP \(report.verdict.rawValue) - \(report.summary)"]
+        func add(_ name: String, _ value: String) {
+            lines.append(name + String(repeating: " ", count: 14 - name.count) + value)
+        }
+        add("loaded", loaded(report))
+        add("reserved", reserved(report.reserved))
+        if report.loaded == true { add("kept up by", keeper(of: report)) }
+        if let memory = report.memory {
+            add("memory", ByteCount(memory.present).description + coverage(memory))
+            lines += ranges("missing", memory.missing) + ranges("gone", memory.phantom)
+        }
+        if let cpus = report.cpus {
+            add("CPUs", "\(NumberSet(Set(cpus.present)))" + difference(cpus))
+        }
+        for obstacle in report.obstacles { add("obstacle", obstacle) }
+        add("last refresh", lastRefresh(report.daemon.lastRefresh, now: now))
+        add("daemon", report.daemon.running ? "running" + pid(report.daemon) : "not running")
+        return lines
+    }
+
+    private static func loaded(_ report: Report) -> String {
+        guard let loaded = report.loaded else { return "unknown" }
+        return loaded ? "yes" + (report.loader.map { ", by \($0)" } ?? "") : "no"
+    }
+
+    private static func reserved(_ ranges: [Report.Range]?) -> String {
+        guard let ranges else { return "unknown" }
+        guard !ranges.isEmpty else { return "nothing" }
+        return ranges.map(text).joined(separator: ", ")
+    }
+
+    private static func text(_ range: Report.Range) -> String {
+        "\(ByteCount(range.size))" + (range.start.map { " at \($0)" } ?? "")
+    }
+
+    private static func keeper(of report: Report) -> String {
+        if report.kernelKeepsUp { return "the kernel" }
+        switch report.refresh {
+        case .none: return "nobody: it never goes stale"
+        case .reload where !report.obstacles.isEmpty: return "nobody"
+        case .reload: return report.daemon.running ? "kdump-hotplugd, by reloading it" : "nobody"
+        }
+    }
+
+    private static func coverage(_ memory: Report.Memory) -> String {
+        guard let covered = memory.covered else { return "" }
+        return covered == memory.present ? ", all covered" : ", \(ByteCount(covered)) covered"
+    }
+
+    private static func ranges(_ name: String, _ ranges: [Report.Range]) -> [String] {
+        ranges.map { "  \(name): \(text($0))" }
+    }
+
+    private static func difference(_ cpus: Report.Processors) -> String {
+        (cpus.missing.isEmpty ? "" : ", missing \(NumberSet(Set(cpus.missing)))")
+            + (cpus.phantom.isEmpty ? "" : ", gone \(NumberSet(Set(cpus.phantom)))")
+    }
+
+    private static func lastRefresh(_ refresh: Report.LastRefresh?, now: Int) -> String {
+        guard let refresh else { return "none" }
+        let age = Sentences.age(seconds: now - refresh.time)
+        let window = Sentences.duration(microseconds: refresh.window)
+        return "\(age) ago, by \(refresh.method.rawValue), \(window) unprotected"
+    }
+
+    private static func pid(_ daemon: Report.Daemon) -> String {
+        daemon.pid.map { ", pid \($0)" } ?? ""
+    }
+}
