@@ -36,6 +36,17 @@ let package = Package(
             swiftSettings: shipped
         ),
         .testTarget(name: "EngineTests", dependencies: ["Engine"], swiftSettings: house),
+        .systemLibrary(
+            name: "CUmockdev", path: "Tests/CUmockdev", pkgConfig: "umockdev-1.0",
+            providers: [.apt(["libumockdev-dev"])]),
+        .testTarget(
+            name: "DaemonTests", dependencies: ["CUmockdev", "Engine", "KdumpHotplugd"],
+            swiftSettings: house),
+        .target(
+            name: "Guest", path: "Tests/Guest", exclude: ["image"], swiftSettings: house),
+        .testTarget(name: "GuestTests", dependencies: ["Guest"], swiftSettings: house),
+        .executableTarget(
+            name: "Demo", dependencies: ["Guest"], path: "Tests/Demo", swiftSettings: house),
     ],
     swiftLanguageModes: [.v6]
 )

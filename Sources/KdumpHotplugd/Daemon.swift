@@ -67,7 +67,9 @@ final class Daemon {
         }
         _ = try loop.keepWatchdogFed()
         // What happened before we listened is unknown, and that is an occasion like any event.
-        services.ready(status: attend(.hotplug))
+        let status = attend(.hotplug)
+        journal.send(.init(.started, "Watching for CPUs and memory that come or go"))
+        services.ready(status: status)
         return try loop.run()
     }
 

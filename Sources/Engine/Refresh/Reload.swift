@@ -9,6 +9,13 @@ struct Reload {
     private let initrd: ImageFile?
     private let commandLine: String
 
+    /// What a load puts beside kernel and initrd, in bytes.
+    ///
+    /// A core header that can grow (under 1 MiB: 8192 ranges of 56 bytes and a note for each
+    /// possible CPU), purgatory, boot parameters and page tables (together under 1 MiB), and the
+    /// kernel's alignment of 2 MiB (CONFIG_PHYSICAL_ALIGN of the distributions).
+    private static let overhead: UInt64 = 4 << 20
+
     /// Prepares to load `source`.
     ///
     /// - Throws: The first obstacle found.
@@ -32,7 +39,7 @@ struct Reload {
         if let limit = format.commandLineLimit, length > limit {
             throw .commandLineTooLong(length: length, limit: limit)
         }
-        let needed = max(format.memory, kernel.size) + (initrd?.size ?? 0)
+        let needed = max(format.memory, kernel.size) + (initrd?.size ?? 0) + overhead
         if let room = reserved.value?.map(\.byteCount).max(), needed > room {
             throw .tooLarge(needed: needed, reserved: room)
         }

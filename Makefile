@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make help says what can be made. Everything runs as root or with sudo, which is used for apt-get
+# and for what only root can do.
+
+PREFIX ?= /usr
+DESTDIR ?=
+SWIFT ?= swift
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
+# A crashing test whose output is a pipe can hang in the backtracer.
+export SWIFT_BACKTRACE := enable=no
+
+.DEFAULT_GOAL := help
+.PHONY: help dependencies build demo test lint test-unit test-guest install clean
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+dependencies: ## Install the Debian packages that building and testing take
+	@.ci/dependencies
+
+build: dependencies ## Build the daemon as it ships: optimised, with a static Swift runtime
+	$(SWIFT) build $(RELEASE_FLAGS)
+
+demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
+	@.ci/demo
+
+test: lint test-unit test-guest ## Run every check there is: about 15 minutes
+
+lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
+	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
+	.ci/house-rules
+	shellcheck .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/unit \
+	    udev/mask-reload-rules Tests/Guest/image/*.sh
+	.ci/unit
+
+test-unit: dependencies ## Run the tests that need no guest
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --disable-xctest --filter EngineTests
+	$(SUDO) $(SWIFT) test --skip-build --disable-xctest --filter DaemonTests \
+	    --skip MockedUeventsTests
+	umockdev-wrapper $(SWIFT) test --skip-build --disable-xctest --filter MockedUeventsTests
+
+test-guest: build ## Boot, hot-plug and crash real kernels: about 10 minutes
+	$(SWIFT) build --build-tests
+	rm -rf .build/payload
+	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
+	$(SWIFT) test --skip-build --disable-xctest --no-parallel --filter GuestTests
+
+# The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
+install: ## Install what `make build` built, below DESTDIR and PREFIX
+	install -D -m 0755 .build/release/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
+	strip $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
+	install -D -m 0755 udev/mask-reload-rules \
+	    $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd/mask-reload-rules
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' \
+	    systemd/kdump-hotplugd.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/kdump-hotplugd.service
+	install -D -m 0644 systemd/kdump-hotplugd.catalog \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/catalog/kdump-hotplugd.catalog
+	install -D -m 0644 systemd/kdump-hotplugd.default $(DESTDIR)/etc/default/kdump-hotplugd
+	install -D -m 0644 man/kdump-hotplugd.8 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
+
+clean: ## Remove what was built; the guests' cache outside the repository stays
+	rm -rf .build
