@@ -22,8 +22,6 @@ struct Account: Equatable {
     let status: String
     /// What must follow.
     let next: Next
-    /// Whether it is worth telling even when it was told before.
-    let isNews: Bool
     private let facts: [Journal.Field: String]
 
     /// The message for the journal.
@@ -31,6 +29,16 @@ struct Account: Equatable {
         Journal.Message(
             entry, status,
             Journal.Field.allCases.compactMap { field in facts[field].map { (field, $0) } })
+    }
+
+    /// Whether it is worth a line although nothing occasioned the look: a routine look that finds
+    /// what the message before has said, or that all is still well, is not.
+    func isNews(after last: JournalEntry?) -> Bool {
+        switch (last, entry) {
+        case (_, .refreshed): true
+        case (.refreshed, .current), (.started, .current): false
+        default: last != entry
+        }
     }
 
     /// Gives an account of a reconciliation.
@@ -75,7 +83,6 @@ struct Account: Equatable {
         }
         self.next = next
         self.facts = facts
-        isNews = !outcome.refreshes.isEmpty
     }
 
     /// Gives an account of a look that failed.
@@ -83,7 +90,6 @@ struct Account: Equatable {
         entry = .refreshFailed
         status = "The machine cannot be looked at (\(error)); the crash kernel stays as it is"
         next = .retry(.stale)
-        isNews = false
         facts = [.errno: "\(error.errno)"]
     }
 

@@ -114,8 +114,7 @@ final class Daemon {
     @discardableResult
     private func attend(_ occasion: Occasion) -> String {
         let account = act(on: occasion)
-        // A routine look that finds what was found before is not worth a line.
-        if occasion == .hotplug || account.entry != lastEntry || account.isNews {
+        if occasion == .hotplug || account.isNews(after: lastEntry) {
             journal.send(account.message)
         }
         lastEntry = account.entry

@@ -163,9 +163,10 @@ extension Report {
             return (.ok, meaning)
         case .stale(let coverage):
             let level = coverage.losesAnything ? Level.critical : .warning
-            return (level, meaning + cure(obstacle, daemon))
+            return (level, meaning + cure(obstacle, daemon, when: "is about to reload it"))
         case .unverified:
-            return (.unknown, meaning + cure(obstacle, daemon))
+            let when = "reloads it at the next hotplug event"
+            return (.unknown, meaning + cure(obstacle, daemon, when: when))
         case .current:
             if let obstacle {
                 return (.warning, meaning + ", but cannot follow the next hotplug: \(obstacle)")
@@ -181,10 +182,10 @@ extension Report {
     }
 
     /// What will happen to an image that is not known to be right.
-    private static func cure(_ obstacle: Obstacle?, _ daemon: Daemon) -> String {
+    private static func cure(_ obstacle: Obstacle?, _ daemon: Daemon, when: String) -> String {
         if let obstacle { return "; it cannot be reloaded: \(obstacle)" }
         return daemon.running
-            ? "; the daemon reloads it at the next hotplug event"
+            ? "; the daemon \(when)"
             : "; start kdump-hotplugd.service, which reloads it"
     }
 }

@@ -15,6 +15,9 @@ enum Sentences {
         case .nothingReserved:
             "a crash now leaves no dump: no memory is reserved for a crash kernel;"
                 + " add crashkernel=256M or more to the kernel command line and reboot"
+        case .nothingLoaded where look.observation.described != nil:
+            "a crash now leaves no dump: at this moment no crash kernel is loaded;"
+                + " one is being loaded, or somebody has unloaded it"
         case .nothingLoaded:
             "a crash now leaves no dump: no crash kernel is loaded;"
                 + " start the kdump service of this distribution"

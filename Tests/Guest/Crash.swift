@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Crashing a guest, and asking its capture kernel what the dump holds.
+extension Machine {
+    /// The command line that a capture kernel needs here.
+    ///
+    /// Without `acpi_no_memhotplug` it takes a hot-added DIMM for its own memory, and reading the
+    /// DIMM from `/proc/vmcore` then fails.
+    package static let captureCommandLine =
+        "console=ttyS0 nr_cpus=1 reset_devices irqpoll acpi_no_memhotplug panic=1"
+
+    /// Loads the crash kernel by hand, as a distribution's script would, with kexec-tools.
+    ///
+    /// `systemCall` is kexec's option for the system call: `-s` the kernel's own loader, `-c` kexec's.
+    package func loadCrashKernel(
+        commandLine: String = captureCommandLine, systemCall: String = "-s"
+    ) throws(GuestError) {
+        try expect(
+            """
+            kexec \(systemCall) -p /boot/vmlinuz-$(uname -r) \
+            --initrd=\(GuestImage.captureInitrd) --command-line='\(commandLine)'
+            """)
+    }
+
+    /// Crashes the guest, and returns its dump; the guest is of no use afterwards.
+    package func crash(
+        looking marks: Marks? = nil, within time: Duration = .seconds(180)
+    ) throws(GuestError) -> Vmcore {
+        let begin = ContinuousClock.now
+        let deadline = Deadline(in: time)
+        do {
+            try agent.start("echo c >/proc/sysrq-trigger")
+            _ = try answer(.ready, by: deadline)
+            let headers = try ask("headers", .headers, by: deadline)
+            var report = MarkReport()
+            if let marks { try look(for: marks, &report, by: deadline) }
+            let time = begin.duration(to: .now)
+            _ = try ask("off", .off, by: deadline)
+            return try Vmcore(headers: headers, marks: report, captureTime: time)
+        } catch {
+            throw explained(error, "waiting for the capture kernel")
+        }
+    }
+
+    /// The kinds of answers of guest-probe that are no error.
+    private enum Answer: String {
+        case ready, headers, scan, off
+    }
+
+    /// Short questions: a serial line has no brakes in that direction.
+    private func look(
+        for marks: Marks, _ report: inout MarkReport, by deadline: Deadline
+    ) throws(GuestError) {
+        var runs = marks.runs[...]
+        while !runs.isEmpty {
+            let some = runs.prefix(64)
+            runs = runs.dropFirst(64)
+            let question =
+                "scan \(String(marks.nonce, radix: 16)) \(some.joined(separator: " "))"
+            let text = try ask(question, .scan, by: deadline)
+            try report.add(String(decoding: text, as: UTF8.self))
+        }
+    }
+
+    private func ask(
+        _ question: String, _ kind: Answer, by deadline: Deadline
+    ) throws(GuestError) -> [UInt8] {
+        try agent.wire.send(question + "\n", by: deadline)
+        return try answer(kind, by: deadline)
+    }
+
+    /// The next frame; lines before it are what the guest had still in its serial port.
+    private func answer(_ kind: Answer, by deadline: Deadline) throws(GuestError) -> [UInt8] {
+        while true {
+            let words = try agent.wire.line(by: deadline).split(separator: " ")
+            guard words.count == 4, words[0] == "frame", let size = Int(words[2]),
+                let checksum = UInt32(words[3], radix: 16)
+            else { continue }
+            let payload = try agent.wire.bytes(size, by: deadline)
+            guard crc32(payload) == checksum else {
+                throw .garbled("the answer \(words[1]) arrived damaged")
+            }
+            guard words[1] == kind.rawValue else {
+                throw .noDump("\(words[1]): \(String(decoding: payload, as: UTF8.self))")
+            }
+            return payload
+        }
+    }
+}
+
+/// CRC-32 as guest-probe computes it.
+private func crc32(_ bytes: [UInt8]) -> UInt32 {
+    var crc = ~UInt32(0)
+    for byte in bytes {
+        crc ^= UInt32(byte)
+        for _ in 0..<8 {
+            crc = (crc >> 1) ^ (crc & 1 == 0 ? 0 : 0xedb8_8320)
+        }
+    }
+    return ~crc
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The daemon inside a guest: installed as a package would, configured, started and asked.
+///
+/// What is installed is the payload that `make install` laid out, so the guests run what ships.
+extension Machine {
+    /// What `make install` laid out for guests.
+    package static let payload = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../.build/payload").standardized.path
+
+    /// Copies the payload to its places and lets systemd and the journal know of it.
+    package func installDaemon() throws(GuestError) {
+        try expect(
+            """
+            cp -a --no-preserve=ownership /payload/. / && rmdir --ignore-fail-on-non-empty /lost+found
+            journalctl --update-catalog && systemctl daemon-reload
+            """)
+    }
+
+    /// Writes the daemon's settings; what is left out is the capture kernel of the tests.
+    package func configureDaemon(
+        kernel: String = "/boot/vmlinuz-$(uname -r)", initrd: String = GuestImage.captureInitrd,
+        commandLine: String = captureCommandLine, settle: Int = 200
+    ) throws(GuestError) {
+        try expect(
+            """
+            cat >/etc/default/kdump-hotplugd <<END
+            KDUMP_HOTPLUGD_KERNEL=\(kernel)
+            KDUMP_HOTPLUGD_INITRD=\(initrd)
+            KDUMP_HOTPLUGD_COMMAND_LINE="\(commandLine)"
+            KDUMP_HOTPLUGD_SETTLE=\(settle)
+            END
+            """)
+    }
+
+    /// Starts the daemon, again if it runs, and returns when it has said that it is ready.
+    package func startDaemon() throws(GuestError) {
+        try expect("systemctl restart kdump-hotplugd", timeout: .seconds(100))
+    }
+
+    /// Runs `kdump-hotplugd --check`.
+    package func check(_ options: String = "") throws(GuestError) -> (status: Int, output: String) {
+        try run("kdump-hotplugd --check \(options)")
+    }
+
+    /// Waits until `--check` says OK, as it does when the daemon has seen to a hotplug.
+    package func waitUntilOK(within time: Duration = .seconds(60)) throws(GuestError) {
+        do {
+            try waitUntil("kdump-hotplugd --check >/dev/null", within: time)
+        } catch {
+            let journal = try run("kdump-hotplugd --check; journalctl -u kdump-hotplugd --no-pager")
+            throw .timedOut("\(error)\n\(journal.output)")
+        }
+    }
+
+    /// What the service says of itself, as `systemctl status` shows it.
+    package func daemonStatus() throws(GuestError) -> String {
+        try expect("systemctl show -P StatusText kdump-hotplugd")
+    }
+
+    /// The daemon's journal so far.
+    package func daemonJournal() throws(GuestError) -> String {
+        try expect("journalctl -u kdump-hotplugd --no-pager -o cat")
+    }
+
+    /// Counts every system call that loads or unloads a crash kernel from now on, whoever makes it.
+    package func countLoads() throws(GuestError) {
+        try expect(
+            """
+            mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+            cd /sys/kernel/tracing && echo >trace
+            for call in kexec_load kexec_file_load
+            do echo 1 >events/syscalls/sys_enter_$call/enable
+            done
+            echo 1 >tracing_on
+            """)
+    }
+
+    /// How many of them there have been.
+    package func loads() throws(GuestError) -> Int {
+        let lines = try expect("grep -c 'sys_kexec' /sys/kernel/tracing/trace || true")
+        guard let count = Int(lines) else { throw .garbled("trace: \(lines)") }
+        return count
+    }
+}

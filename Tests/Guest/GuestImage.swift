@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The disks and kernels that guests boot, as `image/make.sh` made them.
+///
+/// They lie outside the repository and are shared by all runs: a guest writes to a copy that goes
+/// away with it. What is under test is not in them; it comes on the payload disk of each guest.
+package struct GuestImage: Sendable {
+    /// Where the root disk and the kernels lie.
+    let root: String
+    /// Where guest-probe and what is made of it lie.
+    let tools: String
+
+    /// Where the live guest sees the capture kernel's initramfs.
+    package static let captureInitrd = "/tools/capture.initramfs"
+
+    /// Makes what is missing, which takes about a minute the first time; afterwards no time.
+    package static func prepare(
+        progress: (String) -> Void = { print($0) }
+    ) throws(GuestError) -> GuestImage {
+        let script = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "image/make.sh").path
+        var places: [Substring: String] = [:]
+        try run("/bin/bash", [script]) { line in
+            let words = line.split(separator: " ", maxSplits: 1)
+            if words.count == 2, ["root", "tools"].contains(words[0]) {
+                places[words[0]] = String(words[1])
+            } else {
+                progress(line)
+            }
+        }
+        guard let root = places["root"], let tools = places["tools"] else {
+            throw .tool("\(script) did not say where the image is")
+        }
+        return GuestImage(root: root, tools: tools)
+    }
+
+    /// Makes a read-only ext4 disk of a directory, small enough to be made for every guest.
+    static func disk(of directory: String, label: String, at path: String) throws(GuestError) {
+        let size = try run("/usr/bin/du", ["-sm", directory]).split(separator: "\t").first
+        let megabytes = (size.flatMap { Int($0) } ?? 0) * 5 / 4 + 8
+        try run(
+            "/usr/sbin/mke2fs",
+            [
+                "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-L", label,
+                "-d", directory, path, "\(megabytes)M",
+            ])
+    }
+}

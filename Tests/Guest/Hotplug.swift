@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Plugging memory and CPUs in and out of a running guest.
+extension Machine {
+    /// Enough for a few memory blocks; taking one offline may take a third of a second here.
+    package static let hotplugTime: Duration = .seconds(60)
+
+    /// Plugs in a DIMM and returns where it lies in physical memory.
+    ///
+    /// With `waiting` it returns when the guest has all of it online, else when QEMU has plugged it.
+    @discardableResult
+    package func hotAdd(
+        megabytes: Int, id: String, waiting: Bool = true, within time: Duration = hotplugTime
+    ) throws(GuestError) -> Range<UInt64> {
+        try machineProtocol.execute(
+            "object-add",
+            [
+                "qom-type": "memory-backend-ram", "id": "backend-\(id)", "size": megabytes << 20,
+                // Most of a big DIMM is never touched: it may be bigger than this machine.
+                "reserve": false,
+            ])
+        try machineProtocol.execute(
+            "device_add", ["driver": "pc-dimm", "id": id, "memdev": "backend-\(id)"])
+        let place = try place(of: id)
+        guard waiting else { return place }
+        let deadline = Deadline(in: time)
+        while try !systemMemory().contains(where: { $0.contains(place) }) {
+            guard !deadline.isOver else { throw .timedOut("\(id) did not come online") }
+        }
+        return place
+    }
+
+    /// Plugs a DIMM out, and returns when the guest has let go of it.
+    package func hotRemove(
+        _ id: String, within time: Duration = hotplugTime
+    ) throws(GuestError) {
+        try unplug(id, within: time)
+        try machineProtocol.execute("object-del", ["id": "backend-\(id)"])
+    }
+
+    /// Plugs in a CPU and returns its number; with `online` the guest uses it.
+    @discardableResult
+    package func hotAddCPU(socket: Int, online: Bool = true) throws(GuestError) -> Int {
+        let before = try processors()
+        try machineProtocol.execute(
+            "device_add",
+            [
+                "driver": "qemu64-x86_64-cpu", "id": "cpu-\(socket)", "socket-id": socket,
+                "core-id": 0, "thread-id": 0,
+            ])
+        let deadline = Deadline(in: Self.hotplugTime)
+        while true {
+            if let number = try processors().subtracting(before).first {
+                let switches = "/sys/devices/system/cpu/cpu\(number)/online"
+                // Onlining an online CPU, which a rule of the guest may have done, is no error.
+                if online { try expect("echo 1 >\(switches); grep -q 1 \(switches)") }
+                return number
+            }
+            guard !deadline.isOver else {
+                throw .refused("the guest does not accept a CPU in socket \(socket)")
+            }
+        }
+    }
+
+    /// Plugs out the CPU of a socket, and returns when the guest has let go of it.
+    package func hotRemoveCPU(socket: Int) throws(GuestError) {
+        try unplug("cpu-\(socket)", within: Self.hotplugTime)
+    }
+
+    /// The System RAM of the guest, adjacent ranges joined, as its `/proc/iomem` has it.
+    package func systemMemory() throws(GuestError) -> [Range<UInt64>] {
+        var ranges: [Range<UInt64>] = []
+        for line in try expect("grep -a 'System RAM' /proc/iomem").split(separator: "\n") {
+            let ends = line.prefix { $0 != ":" }.split { $0 == "-" || $0 == " " }
+                .compactMap { UInt64($0, radix: 16) }
+            guard ends.count == 2 else { throw .garbled("iomem: \(line)") }
+            if let last = ranges.last, last.upperBound == ends[0] {
+                ranges[ranges.count - 1] = last.lowerBound..<ends[1] + 1
+            } else {
+                ranges.append(ends[0]..<ends[1] + 1)
+            }
+        }
+        return ranges
+    }
+
+    /// The numbers of the CPUs that the guest has, online or not.
+    package func processors() throws(GuestError) -> Set<Int> {
+        let names = try expect("cd /sys/devices/system/cpu && echo cpu[0-9]*")
+        return Set(names.split(separator: " ").compactMap { Int($0.dropFirst(3)) })
+    }
+
+    private func place(of id: String) throws(GuestError) -> Range<UInt64> {
+        let answer = try machineProtocol.execute("query-memory-devices")
+        for device in answer as? [[String: Any]] ?? [] {
+            let data = device["data"] as? [String: Any] ?? [:]
+            guard data["id"] as? String == id, let start = data["addr"] as? Int,
+                let size = data["size"] as? Int
+            else { continue }
+            return UInt64(start)..<UInt64(start + size)
+        }
+        throw .refused("QEMU does not show \(id)")
+    }
+
+    private func unplug(_ id: String, within time: Duration) throws(GuestError) {
+        try machineProtocol.execute("device_del", ["id": id])
+        let event: MachineProtocol.Event
+        do {
+            event = try machineProtocol.event(within: time) {
+                $0.saysGone(id) || $0.device == id && $0.saysRefused
+            }
+        } catch {
+            throw explained(error, "unplugging \(id)")
+        }
+        guard event.name == "DEVICE_DELETED" else {
+            throw .refused("the guest does not let go of \(id): \(event.data)")
+        }
+    }
+}
+
+extension MachineProtocol.Event {
+    /// An emulated CPU is told to be gone only by its interrupt controller, a child of its path.
+    fileprivate func saysGone(_ id: String) -> Bool {
+        guard name == "DEVICE_DELETED", let path = data["path"] as? String else { return false }
+        let own = "/machine/peripheral/\(id)"
+        return path == own || path.hasPrefix(own + "/")
+    }
+
+    /// A guest that cannot take memory offline says so by an event of QEMU or by ACPI's _OST, whose
+    /// status is then neither success (0) nor "in progress" (0x84).
+    fileprivate var saysRefused: Bool {
+        switch name {
+        case "MEM_UNPLUG_ERROR", "DEVICE_UNPLUG_GUEST_ERROR":
+            return true
+        case "ACPI_DEVICE_OST":
+            let info = data["info"] as? [String: Any]
+            let ejection = [3, 0x103].contains(info?["source"] as? Int)
+            return ejection && ![0, 0x84].contains(info?["status"] as? Int)
+        default:
+            return false
+        }
+    }
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A kernel that guests can run, by the name it has in `image/kernels`.
+///
+/// Each stands for one behaviour of the crash kernel's hotplug handling, not for a version: which
+/// build it is, is what apt offers today. The underscores are the dots of version numbers.
+package struct Kernel: Hashable, Sendable, CustomStringConvertible {
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// The kernel never touches a loaded crash image.
+    package static let v6_1 = Kernel(description: "6.1")
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// The kernel rewrites the core header itself after an addition (`crash_hotplug` is 1).
+    package static let v6_12 = Kernel(description: "6.12")
+
+    package let description: String
+}

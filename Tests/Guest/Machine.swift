@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Synchronization
+
+/// A running test guest: Debian with a real kernel, systemd and udevd, in QEMU.
+///
+/// It goes away with this object, with everything written in it. Everything blocks, with a time
+/// limit. Hot-plugging is in Hotplug.swift, crashing in Crash.swift.
+package final class Machine {
+    /// How often a guest had to be started twice; see ``boot(_:_:within:)``.
+    package static var repeatedBoots: Int { repeats.load(ordering: .relaxed) }
+
+    /// What the guest is made of.
+    package let settings: MachineSettings
+    /// The time from starting QEMU until the shell in the guest answered.
+    package private(set) var bootTime: Duration = .zero
+
+    let agent: Agent
+    let machineProtocol: MachineProtocol
+    private let emulator: Emulator
+    private static let repeats = Atomic(0)
+    private let directory: String
+
+    /// Boots a guest, and returns when it takes commands.
+    ///
+    /// Under emulation about one boot in sixty panics before anything of ours runs. So a boot, which
+    /// is before the test proper, may be repeated once; that is counted and printed.
+    package static func boot(
+        _ settings: MachineSettings, _ image: GuestImage, within time: Duration = .seconds(120)
+    ) throws(GuestError) -> Machine {
+        do {
+            return try Machine(settings, image, within: time)
+        } catch {
+            let count = repeats.add(1, ordering: .relaxed).newValue
+            print("[guest] boot of \(settings.kernel) repeated (\(count) so far): \(error)")
+            return try Machine(settings, image, within: time)
+        }
+    }
+
+    private init(
+        _ settings: MachineSettings, _ image: GuestImage, within time: Duration
+    ) throws(GuestError) {
+        let begin = ContinuousClock.now
+        let deadline = Deadline(in: time)
+        let directory = try Self.newDirectory()
+        self.settings = settings
+        self.directory = directory
+        do {
+            if let payload = settings.payload {
+                try GuestImage.disk(
+                    of: payload, label: "payload", at: directory + "/payload.ext4")
+            }
+            agent = Agent(wire: try Wire(listeningAt: directory + "/agent"))
+            let control = try Wire(listeningAt: directory + "/qmp")
+            emulator = try Emulator(
+                arguments: settings.arguments(image, in: directory), directory: directory)
+            try agent.wire.accept(by: Deadline(in: .seconds(20)))
+            try control.accept(by: Deadline(in: .seconds(20)))
+            machineProtocol = MachineProtocol(control)
+            try machineProtocol.greet()
+            try agent.waitUntilReady(by: deadline)
+        } catch {
+            let seen = Self.tail(of: directory + "/console") + Self.tail(of: directory + "/qemu")
+            try? FileManager.default.removeItem(atPath: directory)
+            throw .ended("\(error)\n\(seen)")
+        }
+        bootTime = begin.duration(to: .now)
+    }
+
+    deinit { shutdown() }
+
+    /// Ends the guest at once; it has nothing that is worth a clean shutdown.
+    package func shutdown() {
+        emulator.kill()
+        try? FileManager.default.removeItem(atPath: directory)
+    }
+
+    /// Everything on the guest's console so far.
+    package var console: String {
+        (try? String(contentsOfFile: directory + "/console", encoding: .isoLatin1)) ?? ""
+    }
+
+    /// Runs a command as root, by bash; `output` has both of its streams.
+    package func run(
+        _ command: String, timeout: Duration = .seconds(60)
+    ) throws(GuestError) -> (status: Int, output: String) {
+        do {
+            let (status, output) = try agent.run(command, timeout: timeout)
+            return (status, String(decoding: output, as: UTF8.self))
+        } catch {
+            throw explained(error, command)
+        }
+    }
+
+    /// Runs a command that must end with status 0, and returns its output without the last newline.
+    @discardableResult
+    package func expect(
+        _ command: String, timeout: Duration = .seconds(60)
+    ) throws(GuestError) -> String {
+        let (status, output) = try run(command, timeout: timeout)
+        guard status == 0 else {
+            throw .failed(command: command, status: status, output: output)
+        }
+        return output.hasSuffix("\n") ? String(output.dropLast()) : output
+    }
+
+    /// Waits until a command ends with status 0, which is then its answer.
+    @discardableResult
+    package func waitUntil(
+        _ command: String, within time: Duration = .seconds(60)
+    ) throws(GuestError) -> String {
+        let loop = "until \(command)\ndo sleep 0.2\ndone"
+        let (status, output) = try run(loop, timeout: time)
+        guard status == 0 else { throw .timedOut("waiting for `\(command)`:\n\(output)") }
+        return output
+    }
+
+    /// The error with what the console knows about it.
+    func explained(_ error: GuestError, _ what: String) -> GuestError {
+        switch error {
+        case .ended: .ended("during \(what)\n\(Self.tail(of: directory + "/console"))")
+        case .timedOut: .timedOut("\(what)\n\(Self.tail(of: directory + "/console"))")
+        default: error
+        }
+    }
+
+    private static func newDirectory() throws(GuestError) -> String {
+        // Short: the path of a unix socket has 108 bytes.
+        let path = "/tmp/guest-\(String(UInt32.random(in: .min ... .max), radix: 36))"
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: false,
+                attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw .tool("\(path): \(error)")
+        }
+        return path
+    }
+
+    private static func tail(of path: String) -> String {
+        let text = (try? String(contentsOfFile: path, encoding: .isoLatin1)) ?? ""
+        return text.split(separator: "\n").suffix(25).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a guest is made of: its kernel, its memory, its command line, its payload.
+package struct MachineSettings: Sendable {
+    /// The kernel that the guest boots.
+    package var kernel: Kernel
+    /// A directory of this machine that the guest sees read-only as `/payload`.
+    package var payload: String?
+    /// The value of `crashkernel=`; `nil` reserves nothing.
+    package var crashkernel: String? = "192M"
+    /// Memory at boot, in MiB.
+    package var memory = 1024
+    /// Added to the kernel's command line.
+    package var commandLine = ""
+
+    /// The settings of a guest that runs `kernel`, with `payload` if there is one.
+    package init(_ kernel: Kernel, payload: String? = nil) {
+        self.kernel = kernel
+        self.payload = payload
+    }
+
+    /// QEMU's command line; sockets and files of this run are in `directory`.
+    func arguments(_ image: GuestImage, in directory: String) -> [String] {
+        let files = "\(image.root)/\(kernel)"
+        var arguments = [
+            "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
+            // A kernel ≥ 6.9 that believes it is on bare metal ignores CPUs that were not there at
+            // boot. TCG's own signature it does not know, VMware's it does.
+            "-cpu", "qemu64,-hypervisor", "-machine", "q35,vmport=on",
+            "-smbios", "type=1,serial=VMware-kdump",
+            // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.
+            "-m", "\(memory)M,slots=8,maxmem=128G",
+            "-smp", "2,maxcpus=4,sockets=4,cores=1",
+            "-kernel", "\(files)/vmlinuz", "-initrd", "\(files)/initramfs",
+            "-append", kernelArguments,
+            "-serial", "file:\(directory)/console",
+            "-serial", "unix:\(directory)/agent,server=off",
+            "-qmp", "unix:\(directory)/qmp,server=off",
+            "-drive", "file=\(image.root)/root.ext4,if=virtio,format=raw,snapshot=on",
+            "-drive", "file=\(image.tools)/tools.ext4,if=virtio,format=raw,readonly=on",
+        ]
+        if payload != nil {
+            arguments += [
+                "-drive", "file=\(directory)/payload.ext4,if=virtio,format=raw,readonly=on",
+            ]
+        }
+        return arguments
+    }
+
+    private var kernelArguments: String {
+        var words = ["console=ttyS0", "panic=1", "memhp_default_state=online_movable"]
+        if let crashkernel { words.append("crashkernel=\(crashkernel)") }
+        return (words + [commandLine]).joined(separator: " ")
+    }
+}

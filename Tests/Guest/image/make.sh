@@ -1,0 +1,191 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Makes what the guest tests boot, from stock Debian packages, once for each state of its inputs:
+#   root-KEY/   root.ext4 and, for each line of "kernels", NAME/vmlinuz and NAME/initramfs
+#   tools-KEY/  guest-probe, capture.initramfs and tools.ext4, which holds both for the live guest
+# A change of the probe makes only the second, in seconds. Prints its progress, then the two lines
+# "root DIRECTORY" and "tools DIRECTORY".
+
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+probe_sources=$here/../../GuestProbe
+cache=${KDUMP_HOTPLUGD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kdump-hotplugd}/guest
+suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
+    procps util-linux mount)
+work=
+
+say() { printf '[image] %s\n' "$*"; }
+
+as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
+
+kernels() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/kernels"; }
+
+# Installs the programs that this script and the tests run, where one of them is missing.
+need_host_tools() {
+    local program missing=()
+    local -A package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [cpio]=cpio
+        [busybox]=busybox-static [zstd]=zstd [mke2fs]=e2fsprogs [modprobe]=kmod [xz]=xz-utils
+        [flock]=util-linux)
+    PATH=$PATH:/usr/sbin:/sbin
+    for program in "${!package_of[@]}"; do
+        command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+    done
+    ((${#missing[@]})) || return 0
+    say "installing ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# A key for everything that goes into the root disk: these files, and what apt would install.
+root_key() {
+    local names=("${packages[@]}") package
+    while read -r _ package; do names+=("$package"); done < <(kernels)
+    {
+        cat "$here"/{make.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
+        apt-cache policy "${names[@]}" | grep -e '^[^ ]' -e 'Candidate:'
+    } | sha256sum | cut -c1-16
+}
+
+tools_key() {
+    {
+        cat "$here"/{make.sh,capture-init} "$probe_sources"/*.swift
+        swiftc --version 2>/dev/null
+        sha256sum <"$(command -v busybox)"
+    } | sha256sum | cut -c1-16
+}
+
+# Moves the finished "$work" to "$1", unless another run was quicker.
+publish() {
+    as_root chown -R "$(id -u):$(id -g)" "$work"
+    mv -T "$work" "$1"
+    work=
+}
+
+# Keeps the two newest directories whose names start with "$1".
+prune() {
+    local old
+    touch "$2"
+    find "$cache" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 |
+        while read -r _ old; do rm -rf "$old"; done
+}
+
+# Debian's own sources as this machine has them, so that its mirrors and its pinned dates hold.
+debian_sources() {
+    find /etc/apt -maxdepth 2 -type f \( -name '*.list' -o -name '*.sources' \) \
+        -exec grep -lE "^(deb |Suites:).*\b$suite\b" {} +
+}
+
+# The newest kernel of the metapackage "$2", laid out in "$3": boot/ and lib/modules/.
+fetch_kernel() {
+    local name=$1 metapackage=$2 into=$3 real
+    real=$(apt-cache show --no-all-versions "$metapackage" |
+        sed -n 's/^Depends:.*\(linux-image-[^ ,]*\).*/\1/p')
+    say "kernel $name: $real"
+    (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$real")
+    dpkg-deb -x "$work/$real"_*.deb "$into"
+    rm "$work/$real"_*.deb
+}
+
+# Writes the initramfs of a live guest: busybox, the modules the root disk needs, live-init.
+live_initramfs() {
+    local tree=$1 version=$2 output=$3 stage=$work/stage number=10 kind module
+    local -A seen=()
+    rm -rf "$stage"
+    mkdir -p "$stage"/{bin,dev,proc,sys,root,modules}
+    cp "$(command -v busybox)" "$stage/bin/busybox"
+    cp "$here/live-init" "$stage/init"
+    while read -r kind module; do
+        [[ $kind == insmod && -z ${seen[$module]:-} ]] || continue
+        seen[$module]=1
+        case $module in
+            *.xz) xz -dc "$module" ;;
+            *.zst) zstd -qdc "$module" ;;
+            *) cat "$module" ;;
+        esac >"$stage/modules/$((number++))-$(basename "${module%.ko*}")"
+    done < <(for module in virtio_pci virtio_blk crc32c_generic ext4; do
+        modprobe -d "$tree" -S "$version" --show-depends "$module" 2>/dev/null || true
+    done)
+    pack "$stage" "$output"
+}
+
+pack() { (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) | zstd -q -19 -T0 >"$2"; }
+
+make_root() {
+    local target=$1 tree name metapackage version sources
+    work=$(mktemp -d "$cache/making.XXXXXX")
+    tree=$work/tree
+    mapfile -t sources < <(debian_sources)
+    say "Debian $suite by mmdebstrap (about 20 s)"
+    as_root mmdebstrap --quiet --variant=essential \
+        --include="$(IFS=,; echo "${packages[*]}")" \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/zoneinfo/*' \
+        "$suite" "$tree" "${sources[@]}"
+    as_root "$here/customize.sh" "$tree"
+    while read -r name metapackage; do
+        mkdir -p "$work/$name"
+        fetch_kernel "$name" "$metapackage" "$work/$name/tree"
+        version=$(ls "$work/$name/tree/lib/modules")
+        depmod -b "$work/$name/tree" "$version"
+        cp "$work/$name/tree/boot/vmlinuz-$version" "$work/$name/vmlinuz"
+        live_initramfs "$work/$name/tree" "$version" "$work/$name/initramfs"
+        as_root cp "$work/$name/vmlinuz" "$tree/boot/vmlinuz-$version"
+        rm -rf "$work/$name/tree"
+    done < <(kernels)
+    say "root disk"
+    as_root mke2fs -q -t ext4 -O ^has_journal -L root -d "$tree" "$work/root.ext4" 1G >/dev/null
+    as_root rm -rf "$tree" "$work/stage"
+    publish "$target"
+}
+
+# The probe is compiled here and not by SwiftPM: its build lock is held while the tests run.
+compile_probe() {
+    swiftc -O -whole-module-optimization -static-executable -swift-version 6 -warnings-as-errors \
+        -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault \
+        -enable-upcoming-feature MemberImportVisibility -parse-as-library \
+        -module-name GuestProbe -use-ld=lld -Xlinker -s "$probe_sources"/*.swift -o "$1"
+}
+
+make_tools() {
+    local target=$1 stage
+    work=$(mktemp -d "$cache/making.XXXXXX")
+    stage=$work/stage
+    mkdir -p "$stage"/{bin,dev,proc,sys} "$work/disk"
+    say "guest-probe"
+    compile_probe "$work/guest-probe"
+    say "capture initramfs"
+    cp "$(command -v busybox)" "$stage/bin/busybox"
+    cp "$here/capture-init" "$stage/init"
+    cp "$work/guest-probe" "$stage/guest-probe"
+    pack "$stage" "$work/capture.initramfs"
+    cp "$work/guest-probe" "$work/capture.initramfs" "$work/disk/"
+    mke2fs -q -t ext4 -O ^has_journal -m 0 -L tools -d "$work/disk" "$work/tools.ext4" 32M >/dev/null
+    rm -rf "$stage" "$work/disk"
+    publish "$target"
+}
+
+main() {
+    need_host_tools
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9
+    trap '[[ -z $work ]] || as_root rm -rf "$work"' EXIT
+    local root tools
+    root=$cache/root-$(root_key)
+    if [[ ! -d $root ]]; then
+        say "apt-get update"
+        as_root apt-get update -qq
+        root=$cache/root-$(root_key)
+        [[ -d $root ]] || make_root "$root"
+    fi
+    tools=$cache/tools-$(tools_key)
+    [[ -d $tools ]] || make_tools "$tools"
+    prune root "$root"
+    prune tools "$tools"
+    printf 'root %s\ntools %s\n' "$root" "$tools"
+}
+
+main "$@"

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guest
+import Testing
+
+extension GuestTests {
+    /// The daemon as systemd's service: hung, killed, stopped, and in the way of others.
+    @Suite struct ServiceTests {
+        @Test func `on 6.1 a hung daemon is replaced by one that is right again`() throws {
+            let guest = try bootWithDaemon(.v6_1)
+            // The unit's own minute is for machines that load slowly; the mechanism is the same.
+            try guest.expect(
+                """
+                mkdir -p /run/systemd/system/kdump-hotplugd.service.d
+                printf '[Service]\\nWatchdogSec=5s\\n' \
+                >/run/systemd/system/kdump-hotplugd.service.d/test.conf
+                systemctl daemon-reload
+                """)
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            let first = try guest.expect("systemctl show -P MainPID kdump-hotplugd")
+            try guest.expect("kill -STOP \(first)")
+            // What happens now, nobody sees.
+            let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            #expect(try guest.check().status == 2)
+            try guest.waitUntil("[ $(systemctl show -P NRestarts kdump-hotplugd) -ge 1 ]")
+            try guest.waitUntilOK()
+            #expect(try guest.expect("systemctl show -P MainPID kdump-hotplugd") != first)
+            #expect(try guest.expect("journalctl -u kdump-hotplugd").contains("Watchdog timeout"))
+            #expect(try crash(guest).covers(dimm))
+        }
+
+        @Test func `on 6.1 rules are masked, a busy kernel is waited for, and a stop leaves all`()
+            throws
+        {
+            let guest = try bootWithDaemon(.v6_1)
+            try guest.loadCrashKernel()
+            try expectMaskedRules(guest)
+            try expectPatience(guest)
+            try guest.expect("systemctl stop kdump-hotplugd")
+            #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
+            #expect(try guest.daemonJournal().contains("Stopping; the crash kernel stays as it is"))
+            #expect(try guest.check().status == 1)
+        }
+
+        /// A rule of the name that distributions use runs without the daemon and not with it.
+        private func expectMaskedRules(_ guest: Machine) throws {
+            try guest.expect(
+                """
+                echo 'SUBSYSTEM=="memory", ACTION=="online", RUN+="/bin/touch /run/rule-ran"' \
+                >/usr/lib/udev/rules.d/50-kdump-tools.rules
+                udevadm control --reload
+                """)
+            let ask = "udevadm trigger --action=online /sys/devices/system/memory/memory0 --settle"
+            let ran = "test -e /run/rule-ran"
+            try guest.expect("\(ask); \(ran); rm /run/rule-ran")
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            #expect(try guest.run("\(ask); \(ran)").status == 1)
+            try guest.expect("systemctl kill --signal=KILL kdump-hotplugd")
+            try guest.waitUntil("[ $(systemctl show -P NRestarts kdump-hotplugd) -ge 1 ]")
+            try guest.waitUntilOK()
+            #expect(try guest.run("\(ask); \(ran)").status == 1)
+            try guest.expect("systemctl stop kdump-hotplugd; \(ask); \(ran)")
+            try guest.startDaemon()
+        }
+
+        /// Somebody else holds the kexec lock nearly all the time while the machine changes.
+        ///
+        /// It is for the kernel to reboot into that is loaded there, so the crash kernel stays; a big
+        /// initrd makes it take long.
+        private func expectPatience(_ guest: Machine) throws {
+            try guest.expect(
+                """
+                truncate -s 150M /var/tmp/big
+                setsid -f bash -c 'while [ ! -e /run/enough ]; do
+                kexec -s -l /boot/vmlinuz-$(uname -r) --initrd=/var/tmp/big --command-line=x
+                done' >/run/loader 2>&1 </dev/null
+                """)
+            try guest.waitUntil("[ $(cat /sys/kernel/kexec_loaded) = 1 ]")
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q 'busy with another load'")
+            try guest.expect("touch /run/enough")
+            try guest.waitUntilOK()
+        }
+
+        /// A kernel that asks to be aligned to 1 GiB looks right and fits nowhere in 192 MiB, which
+        /// the kernel finds out after it has dropped the old image.
+        @Test func `on 6.1 a load that fails after the drop is alarmed and repeated`() throws {
+            let guest = try bootWithDaemon(.v6_1)
+            // kernel_alignment of the boot protocol, four bytes at 0x230.
+            try guest.expect(
+                """
+                cp /boot/vmlinuz-$(uname -r) /run/good; cp /run/good /run/kernel
+                printf '\\0\\0\\0\\100' | dd of=/run/kernel bs=1 seek=$((0x230)) conv=notrunc
+                """)
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.configureDaemon(kernel: "/run/kernel")
+            try guest.startDaemon()
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntil("journalctl -u kdump-hotplugd -p alert | grep -q 'NOT PROTECTED'")
+            let check = try guest.check()
+            #expect(check.status == 2)
+            #expect(check.output.contains("a crash now leaves no dump"))
+            #expect(try guest.daemonStatus().contains("NOT PROTECTED"))
+            try guest.expect("cp /run/good /run/kernel.new; mv /run/kernel.new /run/kernel")
+            try guest.waitUntilOK(within: .seconds(90))
+            #expect(try crash(guest).processors == 3)
+        }
+    }
+}
