@@ -26,7 +26,8 @@ let package = Package(
         .systemLibrary(name: "CUdev"),
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CKexec"),
-        .target(name: "Engine", dependencies: ["CKexec"], swiftSettings: shipped),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto"),
+        .target(name: "Engine", dependencies: ["CKexec", "COpenSSL"], swiftSettings: shipped),
         .executableTarget(
             name: "KdumpHotplugd",
             dependencies: [
