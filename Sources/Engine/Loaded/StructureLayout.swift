@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where a member lies in a structure, in bits from its beginning, and how many it has.
+struct Field: Hashable, Codable {
+    /// The first bit, counted from the lowest of the first byte.
+    let bitOffset: Int
+    /// How many bits there are.
+    let bitSize: Int
+
+    /// The first byte of a field that is made of whole ones.
+    var offset: Int { bitOffset / 8 }
+
+    /// Returns the number a field of at most 64 bits holds in the structure that `bytes` begin with,
+    /// or `nil` where they end before it.
+    func value(in bytes: [UInt8]) -> UInt64? {
+        guard bitOffset >= 0, 1...64 ~= bitSize else { return nil }
+        let first = bitOffset / 8
+        let last = (bitOffset + bitSize - 1) / 8
+        guard last < bytes.count else { return nil }
+        // Nine bytes at most; the bits below the field and beyond 64 fall out at either end.
+        let shift = bitOffset % 8
+        var value: UInt64 = 0
+        for index in first...last {
+            let position = (index - first) * 8 - shift
+            let byte = UInt64(bytes[index])
+            value |= position < 0 ? byte >> UInt64(-position) : byte << UInt64(position)
+        }
+        return bitSize == 64 ? value : value & (1 << UInt64(bitSize) - 1)
+    }
+}
+
+/// A structure of the running kernel, as its type information lays it out.
+struct StructureLayout {
+    /// How many bytes it has.
+    let size: Int
+    private let types: TypeInformation
+    private let entry: TypeInformation.Entry
+
+    /// How many members a search looks at in all, anonymous ones' own included.
+    ///
+    /// The largest structure of a real kernel (`task_struct`) has about 300.
+    private static let mostMembers = 20_000
+    /// How deep anonymous members and chains of names for one type may be nested; C code has two or
+    /// three.
+    private static let deepest = 32
+
+    /// Finds the structure called `name`, or returns `nil` where there is not exactly one.
+    init?(_ name: String, in types: TypeInformation) {
+        let found = types.structures(named: name)
+        guard found.count == 1, let entry = found.first else { return nil }
+        self.init(entry, in: types)
+    }
+
+    private init(_ entry: TypeInformation.Entry, in types: TypeInformation) {
+        self.entry = entry
+        self.types = types
+        size = Int(entry.sizeOrType)
+    }
+
+    /// Finds a member that is a number or a pointer, also inside anonymous members.
+    func field(_ name: String) -> Field? {
+        guard let (member, bitOffset) = member(name) else { return nil }
+        if member.bitSize > 0 { return Field(bitOffset: bitOffset, bitSize: member.bitSize) }
+        guard let type = resolved(member.type), let size = bitSize(of: type) else { return nil }
+        return Field(bitOffset: bitOffset, bitSize: size)
+    }
+
+    /// Finds a member that is an array of structures: where it begins, its count, and the element.
+    func array(_ name: String) -> (offset: Int, count: Int, element: StructureLayout)? {
+        guard let (member, bitOffset) = member(name), let type = resolved(member.type),
+            let (elementType, count) = types.elements(of: type),
+            let element = resolved(elementType), element.kind == .structure
+        else { return nil }
+        return (bitOffset / 8, count, StructureLayout(element, in: types))
+    }
+
+    private func member(_ name: String) -> (TypeInformation.Member, bitOffset: Int)? {
+        var budget = StructureLayout.mostMembers
+        return search(entry, for: name, from: 0, depth: 0, budget: &budget)
+    }
+
+    private func search(
+        _ entry: TypeInformation.Entry, for name: String, from bitOffset: Int, depth: Int,
+        budget: inout Int
+    ) -> (TypeInformation.Member, bitOffset: Int)? {
+        guard depth < StructureLayout.deepest else { return nil }
+        for index in 0..<entry.count {
+            budget -= 1
+            guard budget >= 0, let member = types.member(index, of: entry) else { return nil }
+            let place = bitOffset + member.bitOffset
+            if types.isString(at: member.name, name) { return (member, place) }
+            guard types.isString(at: member.name, ""), let inner = resolved(member.type),
+                inner.kind == .structure || inner.kind == .union
+            else { continue }
+            let found = search(inner, for: name, from: place, depth: depth + 1, budget: &budget)
+            if let found { return found }
+        }
+        return nil
+    }
+
+    /// Follows other names and qualifiers of a type to the type itself.
+    private func resolved(_ number: UInt32) -> TypeInformation.Entry? {
+        var number = number
+        for _ in 0..<StructureLayout.deepest {
+            guard let entry = types.entry(number) else { return nil }
+            switch entry.kind {
+            case .alias, .const, .volatile, .restrict, .typeTag: number = entry.sizeOrType
+            default: return entry
+            }
+        }
+        return nil
+    }
+
+    /// The size of a number or a pointer, in bits.
+    private func bitSize(of entry: TypeInformation.Entry) -> Int? {
+        switch entry.kind {
+        case .pointer:
+            // Every architecture with type information and kexec is a 64-bit one.
+            64
+        case .integer, .enumeration, .wideEnumeration:
+            1...8 ~= entry.sizeOrType ? Int(entry.sizeOrType) * 8 : nil
+        default:
+            nil
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Why something in the kernel's memory cannot be known.
+///
+/// The one error of this room. It is never a verdict: what cannot be known is passed on as a `Fact`
+/// with its reason, and never taken for a damaged or a missing image.
+package struct Unknowable: Error, Equatable {
+    /// One sentence without its full stop.
+    package let reason: String
+
+    /// Creates an error from its reason.
+    package init(_ reason: String) { self.reason = reason }
+
+    /// Does what may fail at the machine, and turns its failure into a reason.
+    ///
+    /// - Throws: What failed, in the system's own words.
+    static func ifFailed<Value>(
+        _ attempt: () throws(SystemError) -> Value
+    ) throws(Unknowable) -> Value {
+        do throws(SystemError) {
+            return try attempt()
+        } catch {
+            throw Unknowable("\(error)")
+        }
+    }
+}
+
+extension Fact {
+    /// Asks `question`, and keeps the reason where it has no answer.
+    package init(_ question: () throws(Unknowable) -> Value) {
+        do throws(Unknowable) {
+            self = .known(try question())
+        } catch {
+            self = .unknown(because: error.reason)
+        }
+    }
+}
