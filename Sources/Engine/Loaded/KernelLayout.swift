@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What must be known of the running kernel to find its crash image in memory.
+///
+/// It is read from the kernel itself and not tabulated by version. Finding it costs reading some ten
+/// megabytes, and it holds for a whole boot: keep it, and throw it away with the boot.
+package struct KernelLayout: Hashable, Codable {
+    /// The address of `kexec_crash_image`, the pointer to the loaded image.
+    let pointer: UInt64
+    /// Where the parts of `struct kimage` lie.
+    let image: CrashImage.Layout
+
+    /// How much type information is read at most; kernels of today have 4 to 8 MiB.
+    private static let largestTypeInformation = 64 << 20
+
+    /// Creates a layout from its parts.
+    init(pointer: UInt64, image: CrashImage.Layout) {
+        self.pointer = pointer
+        self.image = image
+    }
+
+    /// Asks the kernel below `root`.
+    ///
+    /// - Throws: Why it cannot be known.
+    package init(of root: SystemRoot) throws(Unknowable) {
+        image = try KernelLayout.image(below: root)
+        pointer = try KernelSymbols.address(of: "kexec_crash_image", below: root)
+    }
+
+    private static func image(below root: SystemRoot) throws(Unknowable) -> CrashImage.Layout {
+        let path = "/sys/kernel/btf/vmlinux"
+        let bytes: [UInt8]
+        do throws(SystemError) {
+            bytes = try KernelFile(path, below: root).contents(atMost: largestTypeInformation)
+        } catch {
+            guard error.errno == KernelFile.notThere else { throw Unknowable("\(error)") }
+            throw Unknowable("there is no \(path): CONFIG_DEBUG_INFO_BTF is not set")
+        }
+        do throws(TypeInformation.Flaw) {
+            let types = try TypeInformation(btf: bytes)
+            guard let image = CrashImage.Layout(in: types) else {
+                throw TypeInformation.Flaw(
+                    description: "does not describe struct kimage as it is known here")
+            }
+            return image
+        } catch {
+            throw Unknowable("\(path) \(error.description)")
+        }
+    }
+}
