@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a core header says of a machine: its RAM, where its CPUs leave their registers, and the rest.
+package struct CoreDescription: Hashable {
+    /// The RAM a dump would hold, without what only repeats or replaces it.
+    package let ram: AddressRanges
+    /// The physical addresses of the CPUs' notes, in their order.
+    package let cpuNotes: [UInt64]
+    /// The entry of the note that tells readers of a dump about the kernel (vmcoreinfo).
+    package let kernelNote: CoreHeader.Entry?
+    /// The entries that show memory under another address than its own, as they are.
+    ///
+    /// Two kinds exist: the kernel's text, which is RAM listed a second time under its link address,
+    /// and a backup, whose bytes lie elsewhere in the file (kexec-tools' for the first 640 KiB, the
+    /// one of ppc64 for the first 64 KiB).
+    package let special: [CoreHeader.Entry]
+    /// The virtual address of the RAM at physical address 0.
+    package let directMap: UInt64
+
+    /// Describes what `header` says.
+    ///
+    /// `kernelNote` is where `/sys/kernel/vmcoreinfo` says that note is; without it, the last note
+    /// is taken for it, as it is in every header (kernel/crash_core.c, kexec-tools' crashdump-elf.c).
+    package init(of header: CoreHeader, kernelNote address: UInt64?) {
+        let notes = header.entries.filter { $0.kind == .note }
+        let kernelNote = notes.last { $0.physical == address } ?? notes.last
+        self.kernelNote = kernelNote
+        cpuNotes = notes.map(\.physical).filter { $0 != kernelNote?.physical }
+        let memory = header.entries.filter { $0.kind == .memory }
+        let plain = memory.filter { $0.offset == $0.physical }
+        let directMap = CoreDescription.commonDistance(of: plain)
+        let mapped = AddressRanges(plain.filter { $0.distance == directMap }.map(\.range))
+        let isText: (CoreHeader.Entry) -> Bool = { entry in
+            entry.distance != directMap && AddressRanges([entry.range]).subtracting(mapped).isEmpty
+        }
+        special = memory.filter { $0.offset != $0.physical || isText($0) }
+        ram = AddressRanges(plain.filter { !isText($0) }.map(\.range))
+        self.directMap = directMap
+    }
+
+    /// The distance between virtual and physical addresses that the most bytes have.
+    private static func commonDistance(of entries: [CoreHeader.Entry]) -> UInt64 {
+        var sizes: [UInt64: UInt64] = [:]
+        for entry in entries {
+            let (sum, overflow) = sizes[entry.distance, default: 0]
+                .addingReportingOverflow(entry.range.byteCount)
+            sizes[entry.distance] = overflow ? .max : sum
+        }
+        // Of two equal ones the lower, so that the same header always says the same.
+        return sizes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? 0
+    }
+}
+
+extension CoreHeader.Entry {
+    /// How far the virtual address lies above the physical one.
+    fileprivate var distance: UInt64 { virtual &- physical }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import COpenSSL
+
+/// A SHA-256 in the making, by the system's own libcrypto.
+///
+/// The only place of the program that knows OpenSSL.
+@safe final class Digest {
+    private let context: OpaquePointer
+
+    /// How many bytes a digest has.
+    static let byteCount = 32
+
+    /// Begins a digest.
+    ///
+    /// The corresponding C functions are `EVP_MD_CTX_new` and `EVP_DigestInit_ex`.
+    /// - Throws: That libcrypto has none, which a policy of the system can bring about.
+    init() throws(Unknowable) {
+        guard let context = unsafe EVP_MD_CTX_new() else {
+            throw Unknowable("libcrypto has no memory for a digest")
+        }
+        unsafe self.context = context
+        guard unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
+            throw Unknowable("libcrypto offers no SHA-256")
+        }
+    }
+
+    deinit { unsafe EVP_MD_CTX_free(context) }
+
+    /// Adds `bytes`.
+    ///
+    /// The corresponding C function is `EVP_DigestUpdate`.
+    /// - Throws: That libcrypto failed.
+    func add(_ bytes: [UInt8]) throws(Unknowable) {
+        let done = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+        }
+        guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
+    }
+
+    /// Ends the digest and returns it.
+    ///
+    /// The corresponding C function is `EVP_DigestFinal_ex`.
+    /// - Throws: That libcrypto failed.
+    func finish() throws(Unknowable) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: Digest.byteCount)
+        let done = unsafe digest.withUnsafeMutableBytes { bytes in
+            unsafe EVP_DigestFinal_ex(
+                context, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), nil)
+        }
+        guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
+        return digest
+    }
+
+    /// Returns the digest of `regions` one after the other, as they lie in `memory`.
+    ///
+    /// - Throws: Why there is none.
+    static func of(
+        _ regions: [AddressRange], in memory: PhysicalMemory
+    ) throws(Unknowable) -> [UInt8] {
+        let digest = try Digest()
+        for region in regions {
+            try memory.forEachPart(of: region) { part throws(Unknowable) in try digest.add(part) }
+        }
+        return try digest.finish()
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Finds out what the parts of a loaded image are, by looking at what lies in them.
+///
+/// The kernel's books give addresses without meanings, and after a patch not even all addresses. The
+/// rest follows from memory itself: the core header begins as one, purgatory is where the image is
+/// entered and has a table of what it covers, and the boot parameters name the command line and the
+/// initrd.
+struct ImageReading {
+    /// How an image was understood.
+    enum Outcome: Equatable {
+        /// In full.
+        case understood(LoadedImage)
+        /// Not: it is there and readable, and not an image that can work; why.
+        case broken(because: String)
+    }
+
+    let memory: PhysicalMemory
+    let books: CrashImage
+    let reserved: AddressRanges
+    let architecture: Architecture
+    /// The first bytes of each range that was looked at.
+    private var heads: [AddressRange: [UInt8]] = [:]
+
+    /// One page: more than any of the beginnings that are told apart.
+    private static let headSize: UInt64 = 4096
+
+    /// Begins reading the image that `books` list.
+    init(
+        _ books: CrashImage, in memory: PhysicalMemory, within reserved: AddressRanges,
+        on architecture: Architecture
+    ) {
+        self.books = books
+        self.memory = memory
+        self.reserved = reserved
+        self.architecture = architecture
+    }
+
+    /// Reads the image, and makes its digest anew where `hashing`.
+    ///
+    /// - Throws: Why memory cannot be read, or shows nothing that could be judged.
+    mutating func run(hashing: Bool) throws(Unknowable) -> Outcome {
+        let listed = books.segments.map(\.range)
+        for range in listed { try look(at: range) }
+        let purgatory = try Purgatory(of: books, in: memory, within: reserved)
+        for region in purgatory.regions { try look(at: region) }
+        let bootParameters = bootParameters()
+        try refuseToJudgeWhatIsHidden(purgatory, bootParameters?.values)
+        let commandLine = commandLine(bootParameters?.values)
+        let header: LoadedImage.Header
+        switch try self.header(namedBy: commandLine.value, among: listed) {
+        case .understood(let found): header = found
+        case .broken(let reason): return .broken(because: reason)
+        }
+        let (seal, integrity) = try purgatory.integrity(
+            of: books, on: architecture, in: memory, hashing: hashing)
+        let roles = Roles(
+            header: header, purgatory: purgatory.range, bootParameters: bootParameters?.range,
+            initrd: bootParameters?.values.initrd)
+        return .understood(
+            LoadedImage(
+                books: books,
+                parts: roles.parts(listed: listed, sealed: seal?.regions ?? []), header: header,
+                seal: seal, integrity: integrity, commandLine: commandLine))
+    }
+
+    /// Reads the beginning of a range, once.
+    private mutating func look(at range: AddressRange) throws(Unknowable) {
+        guard heads[range] == nil else { return }
+        let size = min(ImageReading.headSize, range.byteCount)
+        heads[range] = try memory.bytes(Int(size), at: range.start)
+    }
+
+    /// Makes sure that memory shows an image at all.
+    ///
+    /// Kernels hide it in two ways: arm64 before 6.4 unmaps it, which reads as zeros, and hosts with
+    /// AMD's memory encryption read it with the wrong key, which gives noise. Neither is damage.
+    private func refuseToJudgeWhatIsHidden(
+        _ purgatory: Purgatory, _ bootParameters: BootParameters?
+    ) throws(Unknowable) {
+        if heads.values.allSatisfy({ head in head.allSatisfy { $0 == 0 } }) {
+            throw Unknowable(
+                "reserved memory reads as zeros: this kernel hides the loaded image from readers")
+        }
+        let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
+        guard isKnown || bootParameters != nil || !purgatory.tables.isEmpty else {
+            throw Unknowable(
+                "nothing in reserved memory is recognisable, as with memory that is encrypted")
+        }
+    }
+
+    private func bootParameters() -> (range: AddressRange, values: BootParameters)? {
+        guard architecture == .x86 else { return nil }
+        for (range, head) in heads.sorted(by: { $0.key.start < $1.key.start }) {
+            if let values = BootParameters(head) { return (range, values) }
+        }
+        return nil
+    }
+
+    private func commandLine(_ parameters: BootParameters?) -> Fact<String> {
+        guard architecture == .x86 else {
+            return .unknown(
+                because: "the command line of a loaded image can be found on x86_64 only")
+        }
+        guard let parameters else {
+            return .unknown(because: "the image has no boot parameters that name a command line")
+        }
+        return Fact { () throws(Unknowable) in
+            guard let place = reserved.ranges.first(where: { $0.holds(parameters.commandLine) })
+            else { throw Unknowable("the command line lies outside the reserve of crashkernel=") }
+            let room = min(
+                UInt64(BootParameters.longestCommandLine), place.end - parameters.commandLine)
+            let bytes = try memory.bytes(Int(room), at: parameters.commandLine)
+            guard let end = bytes.firstIndex(of: 0) else {
+                throw Unknowable("the command line has no end")
+            }
+            return String(decoding: bytes[..<end], as: UTF8.self)
+        }
+    }
+
+    /// Either what was looked for or why there is no such thing.
+    private enum Search<Found> {
+        case understood(Found)
+        case broken(because: String)
+    }
+
+    /// Reads the core header that the capture kernel would use.
+    private func header(
+        namedBy commandLine: String?, among listed: [AddressRange]
+    ) throws(Unknowable) -> Search<LoadedImage.Header> {
+        let named = commandLine.map { BootParameters.coreHeader(in: $0) }
+        let beginning = listed.filter { range in
+            heads[range].flatMap { try? CoreHeader.byteCount(prefix: $0) } != nil
+        }
+        let place: AddressRange?
+        switch named {
+        case .some(nil):
+            return .broken(because: "its command line has no elfcorehdr=")
+        case .some(.some(let address)):
+            place = listed.first { $0.start == address }
+        case .none:
+            place = beginning.first
+        }
+        guard let place, let head = heads[place] else {
+            return .broken(because: "no segment is the core header that its command line names")
+        }
+        // Any flaw has the same meaning: the capture kernel could not read it either.
+        let size = (try? CoreHeader.byteCount(prefix: head)) ?? 0
+        let bytes = try memory.bytes(min(size, Int(place.byteCount)), at: place.start)
+        guard let core = try? CoreHeader(bytes) else {
+            return .broken(because: "there is no core header at \(hexadecimal(place.start))")
+        }
+        return .understood(LoadedImage.Header(range: place, core: core))
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What lies in reserved memory and would run after a crash right now.
+package struct LoadedImage: Equatable {
+    /// What a part of the image is for.
+    package enum Role: String, Codable {
+        /// The core header.
+        case coreHeader
+        /// The code between the two kernels.
+        case purgatory
+        /// x86's boot parameters, with the command line.
+        case bootParameters
+        /// The capture kernel.
+        case kernel
+        /// Its initrd.
+        case initrd
+        /// Where a copy of the first memory goes at the crash.
+        case backup
+        /// Anything else, such as a device tree.
+        case other
+    }
+
+    /// A part of the image in reserved memory.
+    package struct Part: Hashable {
+        /// Its physical addresses.
+        package let range: AddressRange
+        /// What it is for.
+        package let role: Role
+        /// Whether the kernel lists it as a segment; after a patch it lists the patch's only.
+        package let isListed: Bool
+    }
+
+    /// The core header and its place.
+    package struct Header: Hashable {
+        /// All of the room it has.
+        package let range: AddressRange
+        /// What is there.
+        package let core: CoreHeader
+
+        /// How many more bytes it could have.
+        package var slack: UInt64 { range.byteCount - UInt64(core.byteCount) }
+    }
+
+    /// Where purgatory's digest lies and what it covers.
+    package struct Seal: Hashable {
+        /// The physical address of the table of regions.
+        package let table: UInt64
+        /// The physical address of the digest; `nil` where it has not been looked for or is not there.
+        package var digest: UInt64?
+        /// The regions the digest covers, in its order.
+        package let regions: [AddressRange]
+    }
+
+    /// What is known of the image's wholeness.
+    package enum Integrity: Hashable {
+        /// The digest was made anew and is the one in purgatory.
+        case verified
+        /// It is not: purgatory would refuse to go on, and the crash would leave no dump.
+        case mismatch
+        /// The image has no digest.
+        case none
+        /// It was not asked for, or cannot be known; why.
+        case unknown(because: String)
+    }
+
+    /// What the kernel's books say: the entry, the loader, the control page, who keeps it up.
+    package let books: CrashImage
+    /// All that is resident, by address.
+    package let parts: [Part]
+    /// The core header.
+    package let header: Header
+    /// Where the digest lies, where purgatory has one.
+    package let seal: Seal?
+    /// Whether the image is whole.
+    package let integrity: Integrity
+    /// The capture kernel's command line.
+    package let commandLine: Fact<String>
+
+    /// Whether the digest covers the core header, so that changing one needs changing the other.
+    package var sealsHeader: Bool {
+        seal?.regions.contains { $0.overlaps(header.range) } ?? false
+    }
+}

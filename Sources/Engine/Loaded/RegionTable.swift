@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The list of what a digest covers, as it lies in purgatory: 16 pairs of start and length.
+///
+/// The kernel's own purgatory and kexec-tools' have the same form (`purgatory_sha_regions`,
+/// `sha256_regions`), in places that no symbol gives away once they are loaded. So the list is found
+/// by what it must look like; the digest, found by its value, then proves it.
+package struct RegionTable: Hashable {
+    /// Where in the searched bytes it begins.
+    package let offset: Int
+    /// What it lists, in its order: the digest is made in this order.
+    package let regions: [AddressRange]
+
+    /// How many pairs there are (KEXEC_SEGMENT_MAX, SHA256_REGIONS).
+    private static let capacity = 16
+    private static let pairSize = 16
+    /// How many bytes a table has.
+    static let byteCount = capacity * pairSize
+    /// Segments lie on whole pages; 4 KiB divides every page size there is.
+    private static let page: UInt64 = 4096
+
+    /// Finds everything in `bytes` that looks like a table of regions inside `reserved`.
+    package static func candidates(
+        in bytes: [UInt8], within reserved: AddressRanges
+    ) -> [RegionTable] {
+        guard bytes.count >= byteCount else { return [] }
+        return stride(from: 0, through: bytes.count - byteCount, by: 8).compactMap { offset in
+            // The end of a table looks like a shorter one.
+            guard region(in: bytes, at: offset, within: reserved) != nil,
+                region(in: bytes, at: offset - pairSize, within: reserved) == nil
+            else { return nil }
+            return RegionTable(bytes, at: offset, within: reserved)
+        }
+    }
+
+    /// Reads the table at `offset`, or returns `nil` where there is none.
+    private init?(_ bytes: [UInt8], at offset: Int, within reserved: AddressRanges) {
+        var regions: [AddressRange] = []
+        for index in 0..<RegionTable.capacity {
+            let place = offset + index * RegionTable.pairSize
+            if let region = RegionTable.region(in: bytes, at: place, within: reserved) {
+                guard regions.count == index else { return nil }
+                regions.append(region)
+            } else {
+                guard bytes.double(at: place) == 0, bytes.double(at: place + 8) == 0 else {
+                    return nil
+                }
+            }
+        }
+        // Segments do not overlap, so together they are as large as each of them.
+        guard AddressRanges(regions).byteCount == regions.reduce(0, { $0 + $1.byteCount }) else {
+            return nil
+        }
+        self.offset = offset
+        self.regions = regions
+    }
+
+    private static func region(
+        in bytes: [UInt8], at offset: Int, within reserved: AddressRanges
+    ) -> AddressRange? {
+        guard let start = bytes.double(at: offset), start > 0, start % page == 0,
+            let size = bytes.double(at: offset + 8), size > 0, size % page == 0,
+            reserved.ranges.contains(where: { range in
+                range.start <= start && start < range.end && size <= range.end - start
+            })
+        else { return nil }
+        return AddressRange(start: start, end: start + size)
+    }
+
+    /// Whether `bytes` hold a pair that names one of `segments`: a table was there, damaged or not.
+    package static func names(anyOf segments: [AddressRange], in bytes: [UInt8]) -> Bool {
+        let known = Set(segments)
+        return stride(from: 0, to: bytes.count, by: 8).contains { offset in
+            guard let start = bytes.double(at: offset), let size = bytes.double(at: offset + 8),
+                size > 0, start <= UInt64.max - size
+            else { return false }
+            return known.contains(AddressRange(start: start, end: start + size))
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What each part of an image is for, from what is known of some of them.
+struct Roles {
+    /// The core header.
+    let header: LoadedImage.Header
+    /// Where purgatory lies.
+    let purgatory: AddressRange
+    /// Where the boot parameters lie, where there are any.
+    let bootParameters: AddressRange?
+    /// Where they say that the initrd begins.
+    let initrd: UInt64?
+
+    /// Returns all parts of an image by address: those the kernel lists, those only the digest's
+    /// table knows, and purgatory.
+    func parts(listed: [AddressRange], sealed: [AddressRange]) -> [LoadedImage.Part] {
+        var ranges = listed
+        for range in sealed + [purgatory] where !ranges.contains(where: { $0.overlaps(range) }) {
+            ranges.append(range)
+        }
+        // Purgatory of which single pages are listed, by a patch.
+        if !ranges.contains(where: { purgatory.start <= $0.start && $0.end <= purgatory.end }) {
+            ranges.append(purgatory)
+        }
+        let rest = ranges.filter { known($0) == nil }
+        let kernel = rest.max { $0.byteCount < $1.byteCount }
+        return ranges.sorted { $0.start < $1.start }.map { range in
+            LoadedImage.Part(
+                range: range,
+                role: known(range) ?? (range == kernel ? .kernel : .other),
+                isListed: listed.contains(range))
+        }
+    }
+
+    private func known(_ range: AddressRange) -> LoadedImage.Role? {
+        if range == header.range { return .coreHeader }
+        if purgatory.overlaps(range) { return .purgatory }
+        if range == bootParameters { return .bootParameters }
+        if let initrd, range.holds(initrd) { return .initrd }
+        let isBackup = header.core.entries.contains { entry in
+            entry.kind == .memory && entry.offset != entry.physical && entry.offset == range.start
+        }
+        return isBackup ? .backup : nil
+    }
+}
+
+extension AddressRange {
+    /// Whether the ranges have an address in common.
+    func overlaps(_ other: AddressRange) -> Bool { start < other.end && other.start < end }
+}
