@@ -15,8 +15,12 @@ package struct Coverage: Equatable {
     package let phantomCPUs: NumberSet
 
     /// Compares the machine as it is with the one that an image describes.
-    package init(live: LiveSystem, described: LiveSystem) {
-        missingMemory = live.ram.subtracting(described.ram)
+    ///
+    /// RAM that is `offline` need not be in the picture: it holds nothing.
+    package init(
+        live: LiveSystem, described: LiveSystem, offline: AddressRanges = AddressRanges()
+    ) {
+        missingMemory = live.ram.subtracting(described.ram).subtracting(offline)
         phantomMemory = described.ram.subtracting(live.ram)
         missingCPUs = live.cpus.subtracting(described.cpus)
         phantomCPUs = described.cpus.subtracting(live.cpus)

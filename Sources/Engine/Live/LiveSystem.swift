@@ -53,15 +53,21 @@ package struct LiveView: Equatable {
         reserved = map.map(\.reserved)
         switch (map, LiveView.presentProcessors(below: root)) {
         case (.known(let map), .known(let cpus)):
-            var excluded = AddressRanges(map.reserved).union(
+            let excluded = AddressRanges(map.reserved).union(
                 LiveView.contiguousReserve(below: root))
-            if architecture == .x86 {
-                excluded = excluded.union(AddressRanges([LiveView.legacyLowMemory]))
-            }
-            system = .known(LiveSystem(ram: map.systemRAM.subtracting(excluded), cpus: cpus))
+            let ram = LiveView.withoutLegacyMemory(
+                map.systemRAM.subtracting(excluded), on: architecture)
+            system = .known(LiveSystem(ram: ram, cpus: cpus))
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             system = .unknown(because: reason)
         }
+    }
+
+    /// Returns `ram` without what dumps leave out on an architecture.
+    static func withoutLegacyMemory(
+        _ ram: AddressRanges, on architecture: Architecture
+    ) -> AddressRanges {
+        architecture == .x86 ? ram.subtracting(AddressRanges([legacyLowMemory])) : ram
     }
 
     /// Parses a memory map, telling an unprivileged view from a damaged one.

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Something the capture kernel's command line must hold on this machine, with its reason.
+///
+/// One table for all of them. In it is only what a dump needs by the nature of the machine, nothing
+/// that one distribution likes.
+package enum CaptureNeed: String, CaseIterable, Codable {
+    /// Do not take ACPI's memory devices for RAM of one's own.
+    ///
+    /// Without it the capture kernel finds the DIMMs in ACPI's tables and adds them to its own
+    /// memory (drivers/acpi/acpi_memhotplug.c); `/proc/vmcore` then refuses to read them, so what was
+    /// in them is lost although the core header lists them.
+    case leaveHotAddedMemoryAlone = "acpi_no_memhotplug"
+
+    /// The parameter that fulfils it.
+    package var parameter: String { rawValue }
+
+    /// Why it is needed: one clause.
+    package var reason: String {
+        switch self {
+        case .leaveHotAddedMemoryAlone:
+            "without it the capture kernel takes memory that ACPI describes for its own, and the"
+                + " dump loses it"
+        }
+    }
+
+    /// How much a lack of it matters.
+    package enum Urgency: Int, Comparable, Codable {
+        /// It will, after a hotplug that can come.
+        case soon
+        /// It does: a crash right now loses something.
+        case now
+
+        /// `soon` is less than `now`.
+        package static func < (left: Urgency, right: Urgency) -> Bool {
+            left.rawValue < right.rawValue
+        }
+    }
+
+    /// Returns how urgent the need is on a machine, or `nil` where it has none.
+    package func urgency(on machine: HotplugMemory) -> Urgency? {
+        switch self {
+        case .leaveHotAddedMemoryAlone:
+            machine.isPresent ? .now : machine.isPossible ? .soon : nil
+        }
+    }
+
+    /// Returns what a machine needs and a command line lacks.
+    package static func lacking(
+        in commandLine: String, on machine: HotplugMemory
+    ) -> [(need: CaptureNeed, urgency: Urgency)] {
+        let parameters = Set(commandLine.split(separator: " "))
+        return allCases.compactMap { need in
+            guard let urgency = need.urgency(on: machine),
+                !parameters.contains(Substring(need.parameter))
+            else { return nil }
+            return (need, urgency)
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// Memory that ACPI can add while the machine runs, or has.
+package struct HotplugMemory: Hashable, Codable {
+    /// Whether the machine has places for such memory.
+    package let isPossible: Bool
+    /// Whether there is memory in one of them.
+    package let isPresent: Bool
+
+    /// Creates a value from its parts.
+    package init(isPossible: Bool, isPresent: Bool) {
+        self.isPossible = isPossible
+        self.isPresent = isPresent
+    }
+
+    private static let folder = "/sys/bus/acpi/devices"
+    /// ACPI's name for a memory device (ACPI 6.5, 5.6.7).
+    private static let memoryDevice = "PNP0C80:"
+
+    /// Asks the kernel below `root`; a machine without ACPI has no such memory.
+    ///
+    /// The corresponding C functions are `opendir` and `readdir`.
+    /// - Throws: A `SystemError` where a device is there but cannot be read.
+    package init(of root: SystemRoot) throws(SystemError) {
+        let devices = HotplugMemory.devices(below: root)
+        isPossible = !devices.isEmpty
+        var isPresent = false
+        for device in devices where !isPresent {
+            // What _STA says, in decimal; bit 0 is "present".
+            let status = try root.line(of: "\(HotplugMemory.folder)/\(device)/status")
+            isPresent = status.flatMap { UInt64($0) }.map { $0 & 1 == 1 } ?? false
+        }
+        self.isPresent = isPresent
+    }
+
+    private static func devices(below root: SystemRoot) -> [String] {
+        guard let directory = unsafe opendir(root.path(folder)) else { return [] }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe String(cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
+            }
+            if name.hasPrefix(memoryDevice) { names.append(name) }
+        }
+        return names
+    }
+}

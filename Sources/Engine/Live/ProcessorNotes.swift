@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where the kernel leaves the registers of each CPU at a crash, and its note about itself.
+///
+/// A core header names these places and not the CPUs. Only present CPUs tell theirs, and only to
+/// root (drivers/base/cpu.c, `crash_notes`).
+package struct ProcessorNotes: Hashable, Codable {
+    /// The physical address of each present CPU's note, by the CPU's number.
+    package let addresses: [Int: UInt64]
+    /// The CPUs that may ever be present.
+    package let possible: NumberSet
+    /// The physical address of the note about the kernel (vmcoreinfo); `nil` where it is not told.
+    package let kernelNote: UInt64?
+
+    /// Creates notes from their parts.
+    package init(addresses: [Int: UInt64], possible: NumberSet, kernelNote: UInt64?) {
+        self.addresses = addresses
+        self.possible = possible
+        self.kernelNote = kernelNote
+    }
+
+    /// Asks the kernel below `root` for the notes of the `present` CPUs.
+    package static func read(
+        of present: NumberSet, below root: SystemRoot
+    ) -> Fact<ProcessorNotes> {
+        do throws(SystemError) {
+            let cpus = "/sys/devices/system/cpu"
+            var addresses: [Int: UInt64] = [:]
+            for cpu in present.members {
+                // A CPU that goes while we look has no note, and the next look knows it is gone.
+                addresses[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes")
+                    .flatMap { UInt64($0, radix: 16) }
+            }
+            guard !addresses.isEmpty else {
+                return .unknown(because: "no CPU tells where its crash note is")
+            }
+            let possible = try root.line(of: "\(cpus)/possible").flatMap { NumberSet(list: $0) }
+            // "0x00000000011ea000 1024": the address and the size, in hexadecimal.
+            let kernelNote = try root.line(of: "/sys/kernel/vmcoreinfo")?
+                .split(separator: " ").first.flatMap { UInt64($0.dropFirst(2), radix: 16) }
+            return .known(
+                ProcessorNotes(
+                    addresses: addresses, possible: possible ?? present, kernelNote: kernelNote))
+        } catch {
+            return .unknown(because: "\(error)")
+        }
+    }
+
+    /// Returns the CPUs whose notes are at `listed`, a core header's list in its order.
+    ///
+    /// Kernels since 6.6 list every CPU that may ever be present; the notes of those that are not
+    /// are no mistake there. Before, and in kexec-tools' headers, a note too many is a CPU's that
+    /// has gone; its address has gone with it, so its number is told from the order and distance of
+    /// the notes, which both follow the numbers.
+    package func cpus(at listed: [UInt64]) -> NumberSet {
+        let all = Set(listed)
+        let here = addresses.filter { all.contains($0.value) }
+        var members = Set(here.keys)
+        guard all.count != possible.count else { return NumberSet(members) }
+        var absent = possible.members.subtracting(addresses.keys).sorted()
+        let numbers = Dictionary(here.map { ($0.value, $0.key) }) { first, _ in first }
+        var last = -1
+        for address in listed {
+            if let number = numbers[address] {
+                last = number
+            } else if let number = absent.first(where: { $0 == extrapolated(address) })
+                ?? absent.first(where: { $0 > last }) ?? absent.first
+            {
+                absent.removeAll { $0 == number }
+                members.insert(number)
+                last = number
+            }
+        }
+        return NumberSet(members)
+    }
+
+    /// The number of the CPU whose note is at `address` if the notes of all lie equally far apart.
+    private func extrapolated(_ address: UInt64) -> Int? {
+        let known = addresses.sorted { $0.key < $1.key }
+        guard let first = known.first, known.count > 1, first.value < known[1].value,
+            address > first.value
+        else { return nil }
+        let steps = UInt64(known[1].key - first.key)
+        guard (known[1].value - first.value) % steps == 0 else { return nil }
+        let distance = (known[1].value - first.value) / steps
+        guard (address - first.value) % distance == 0 else { return nil }
+        return Int(exactly: (address - first.value) / distance).map { first.key + $0 }
+    }
+}
