@@ -26,7 +26,7 @@ let package = Package(
         .systemLibrary(name: "CUdev"),
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CKexec"),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "Engine", dependencies: ["CKexec", "COpenSSL"], swiftSettings: shipped),
         .executableTarget(
             name: "KdumpHotplugd",
