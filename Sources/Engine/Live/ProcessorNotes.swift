@@ -83,7 +83,9 @@ package struct ProcessorNotes: Hashable, Codable {
         let steps = UInt64(known[1].key - first.key)
         guard (known[1].value - first.value) % steps == 0 else { return nil }
         let distance = (known[1].value - first.value) / steps
-        guard (address - first.value) % distance == 0 else { return nil }
-        return Int(exactly: (address - first.value) / distance).map { first.key + $0 }
+        let (number, rest) = (address - first.value).quotientAndRemainder(dividingBy: distance)
+        // No kernel has that many CPUs.
+        guard rest == 0, number < 1 << 20 else { return nil }
+        return first.key + Int(number)
     }
 }

@@ -76,6 +76,14 @@ package struct LoadedImage: Equatable {
     /// The capture kernel's command line.
     package let commandLine: Fact<String>
 
+    /// Who made the image, also after a patch, when the books only tell who loaded the patch.
+    ///
+    /// The kernel puts its `elfcorehdr=` before everything (arch/x86/kernel/kexec-bzimage64.c,
+    /// `setup_cmdline`), kexec-tools behind (crashdump-x86.c, `cmdline_add_elfcorehdr`).
+    package var maker: CrashImage.Loader? {
+        commandLine.value.map { $0.hasPrefix("elfcorehdr=") ? .kernel : .program } ?? books.loader
+    }
+
     /// Whether the digest covers the core header, so that changing one needs changing the other.
     package var sealsHeader: Bool {
         seal?.regions.contains { $0.overlaps(header.range) } ?? false
