@@ -26,7 +26,8 @@ let package = Package(
         .systemLibrary(name: "CUdev"),
         .systemLibrary(name: "CSystemd"),
         .systemLibrary(name: "CKexec"),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "Engine", dependencies: ["CKexec", "COpenSSL"], swiftSettings: shipped),
         .executableTarget(
             name: "KdumpHotplugd",
