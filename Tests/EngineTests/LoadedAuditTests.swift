@@ -64,8 +64,11 @@ import Testing
             let image = try #require(try machine.audit(depth).finding.value?.image)
             let roles = image.parts.filter { !$0.isListed }.map(\.role)
             #expect(roles.contains(.initrd) && roles.contains(.kernel))
-            #expect(roles.contains(.bootParameters) && roles.contains(.purgatory) != sealed)
-            #expect(image.parts.filter { $0.role == .purgatory }.count == 1)
+            #expect(roles.contains(.bootParameters))
+            let purgatory = image.parts.filter { $0.role == .purgatory }
+            #expect(purgatory.filter(\.isListed).map(\.range) == (sealed ? [page] : []))
+            let whole = AddressRanges(purgatory.map(\.range))
+            #expect(AddressRanges([LoadedMachine.purgatory]).subtracting(whole).isEmpty)
             #expect(image.seal?.table == LoadedMachine.table)
             #expect(image.commandLine == .known(LoadedMachine.commandLine))
             if depth == .thorough { #expect(image.integrity == .verified) }

@@ -37,34 +37,36 @@ extension CrashImage {
             /// How many bytes it takes, the zeros after the copied ones included.
             let memorySize: Field
         }
+    }
+}
 
-        /// Larger than any `struct kimage` (about 900 bytes) will be.
-        private static let largest = 64 << 10
+extension CrashImage.Layout {
+    /// Larger than any `struct kimage` (about 900 bytes) will be.
+    private static let largest = 64 << 10
 
-        /// Finds the parts, or returns `nil` where one that is needed is missing.
-        init?(in types: TypeInformation) {
-            guard let image = StructureLayout("kimage", in: types),
-                let entry = image.field("start"),
-                let segmentCount = image.field("nr_segments"),
-                let controlPage = image.field("control_page"),
-                let type = image.field("type"),
-                let (offset, capacity, segment) = image.array("segment"),
-                let bufferSize = segment.field("bufsz"), let address = segment.field("mem"),
-                let memorySize = segment.field("memsz"),
-                image.size <= Layout.largest, offset <= image.size, segment.size > 0,
-                capacity <= (image.size - offset) / segment.size
-            else { return nil }
-            byteCount = image.size
-            self.entry = entry
-            self.segmentCount = segmentCount
-            self.controlPage = controlPage
-            self.type = type
-            isFromFiles = image.field("file_mode")
-            hotplugSupport = image.field("hotplug_support")
-            headerUpdate = image.field("update_elfcorehdr")
-            segments = SegmentLayout(
-                offset: offset, stride: segment.size, capacity: capacity, bufferSize: bufferSize,
-                address: address, memorySize: memorySize)
-        }
+    /// Finds the parts, or returns `nil` where one that is needed is missing.
+    init?(in types: TypeInformation) {
+        guard let image = StructureLayout("kimage", in: types),
+            let entry = image.field("start"),
+            let segmentCount = image.field("nr_segments"),
+            let controlPage = image.field("control_page"),
+            let type = image.field("type"),
+            let (offset, capacity, segment) = image.array("segment"),
+            let bufferSize = segment.field("bufsz"), let address = segment.field("mem"),
+            let memorySize = segment.field("memsz"),
+            image.size <= CrashImage.Layout.largest, offset <= image.size, segment.size > 0,
+            capacity <= (image.size - offset) / segment.size
+        else { return nil }
+        byteCount = image.size
+        self.entry = entry
+        self.segmentCount = segmentCount
+        self.controlPage = controlPage
+        self.type = type
+        isFromFiles = image.field("file_mode")
+        hotplugSupport = image.field("hotplug_support")
+        headerUpdate = image.field("update_elfcorehdr")
+        segments = SegmentLayout(
+            offset: offset, stride: segment.size, capacity: capacity, bufferSize: bufferSize,
+            address: address, memorySize: memorySize)
     }
 }

@@ -44,7 +44,7 @@ struct Purgatory {
     }
 
     private static func surroundings(of entry: UInt64, in hole: AddressRange) -> AddressRange {
-        let first = entry - entry % page
+        let first = max(entry - entry % page, hole.start)
         return AddressRange(
             start: first - min(first - hole.start, reach), end: first + min(hole.end - first, reach)
         )

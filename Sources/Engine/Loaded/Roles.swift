@@ -15,13 +15,11 @@ struct Roles {
     /// table knows, and purgatory.
     func parts(listed: [AddressRange], sealed: [AddressRange]) -> [LoadedImage.Part] {
         var ranges = listed
-        for range in sealed + [purgatory] where !ranges.contains(where: { $0.overlaps(range) }) {
+        for range in sealed where !ranges.contains(where: { $0.overlaps(range) }) {
             ranges.append(range)
         }
-        // Purgatory of which single pages are listed, by a patch.
-        if !ranges.contains(where: { purgatory.start <= $0.start && $0.end <= purgatory.end }) {
-            ranges.append(purgatory)
-        }
+        // A patch may list single pages of purgatory, or nothing of it.
+        ranges += AddressRanges([purgatory]).subtracting(AddressRanges(ranges)).ranges
         let rest = ranges.filter { known($0) == nil }
         let kernel = rest.max { $0.byteCount < $1.byteCount }
         return ranges.sorted { $0.start < $1.start }.map { range in
