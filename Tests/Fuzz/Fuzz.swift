@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What libFuzzer calls: one function, and in it the parser that FUZZ_TARGET names. It is compiled
+// together with the engine's sources by run.sh and is no part of the package's build. A parser fails
+// by crashing; a round trip that does not come back as it went is made to.
+
+import Glibc
+
+/// The parsers of what the kernel, or reserved memory, gives.
+enum FuzzTarget: String, CaseIterable {
+    case iomem, kallsyms, kcore, types, header, regions, image, parameters
+
+    /// The one that the environment names.
+    static let chosen: FuzzTarget = {
+        let name = unsafe getenv("FUZZ_TARGET").map { unsafe String(cString: $0) } ?? ""
+        guard let target = FuzzTarget(rawValue: name) else {
+            fatalError("FUZZ_TARGET must be one of \(allCases.map(\.rawValue))")
+        }
+        return target
+    }()
+
+    /// Feeds the parser.
+    func feed(_ bytes: [UInt8]) {
+        switch self {
+        case .iomem:
+            guard let map = try? MemoryMap(iomem: String(decoding: bytes, as: UTF8.self)) else {
+                return
+            }
+            precondition(!map.systemRAM.isEmpty)
+        case .kallsyms:
+            feedSymbols(bytes)
+        case .kcore, .header:
+            guard let header = try? CoreHeader(bytes) else { return }
+            precondition(bytes.starts(with: header.encoded()))
+            _ = CoreDescription(of: header, kernelNote: header.entries.first?.physical)
+        case .types:
+            guard let types = try? TypeInformation(btf: bytes) else { return }
+            _ = CrashImage.Layout(in: types)
+        case .regions:
+            feedRegions(bytes)
+        case .image:
+            feedImage(bytes)
+        case .parameters:
+            _ = BootParameters(bytes)
+            _ = BootParameters.coreHeader(in: String(decoding: bytes, as: UTF8.self))
+        }
+    }
+
+    /// The text whole and in parts must give the same.
+    private func feedSymbols(_ bytes: [UInt8]) {
+        var whole = KernelSymbols(searchingFor: "kexec_crash_image")
+        let found = whole.feed(bytes[...])
+        guard let size = bytes.first.map({ Int($0 % 64) + 1 }) else { return }
+        var search = KernelSymbols(searchingFor: "kexec_crash_image")
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            if let again = search.feed(bytes[start..<min(start + size, bytes.count)]) {
+                precondition(again == found)
+                return
+            }
+        }
+        precondition(found == nil)
+    }
+
+    private func feedRegions(_ bytes: [UInt8]) {
+        let reserved = AddressRanges([AddressRange(start: 0x3300_0000, end: 0x3F00_0000)])
+        for table in RegionTable.candidates(in: bytes, within: reserved) {
+            precondition(AddressRanges(table.regions).subtracting(reserved).isEmpty)
+            precondition(RegionTable.names(anyOf: table.regions, in: bytes))
+        }
+    }
+
+    private func feedImage(_ bytes: [UInt8]) {
+        let reserved = AddressRanges([AddressRange(start: 0x3300_0000, end: 0x3F00_0000)])
+        let word = { (index: Int) in Field(bitOffset: index * 64, bitSize: 64) }
+        let layout = CrashImage.Layout(
+            byteCount: bytes.count, entry: word(3), segmentCount: word(7), controlPage: word(72),
+            type: Field(bitOffset: 73 * 64, bitSize: 1),
+            isFromFiles: Field(bitOffset: 73 * 64 + 2, bitSize: 1),
+            hotplugSupport: Field(bitOffset: 73 * 64 + 3, bitSize: 1), headerUpdate: nil,
+            segments: CrashImage.Layout.SegmentLayout(
+                offset: 64, stride: 32, capacity: 16, bufferSize: word(1), address: word(2),
+                memorySize: word(3)))
+        guard let image = try? CrashImage(bytes, laidOut: layout, within: reserved) else { return }
+        precondition(!image.segments.isEmpty && image.segments.count <= 16)
+    }
+}
+
+/// What libFuzzer calls with each input.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    FuzzTarget.chosen.feed(unsafe Array(UnsafeBufferPointer(start: start, count: count)))
+    return 0
+}

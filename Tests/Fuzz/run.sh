@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Fuzzes every parser for a bounded time: run.sh [SECONDS-EACH [TARGET...]], 60 s each by default.
+# What a run learns stays in .build/fuzz/corpus, so that the next one begins where it ended; an input
+# that crashes a parser stays in .build/fuzz/crashes, and becomes a fixture of the unit tests.
+
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+seconds=${1:-60}
+shift || true
+targets=("$@")
+((${#targets[@]})) || targets=(iomem kallsyms kcore types header regions image parameters)
+build=.build/fuzz
+program=$build/fuzz
+# A crash must end the process, not wait for somebody to look at it.
+export SWIFT_BACKTRACE=enable=no
+
+mkdir -p "$build/crashes"
+mapfile -t sources < <(find Sources/Engine -name '*.swift' | sort)
+newest=$(find "${sources[@]}" Tests/Fuzz -name '*.s[wh]*' -newer "$program" -print -quit 2>/dev/null || echo none)
+if [[ ! -x $program || -n $newest ]]; then
+    swiftc -O -wmo -sanitize=fuzzer,address -parse-as-library -swift-version 6 \
+        -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault \
+        -enable-upcoming-feature MemberImportVisibility -strict-memory-safety \
+        -package-name kdump-hotplugd -module-name Fuzz -use-ld=lld \
+        -I Sources/CKexec -I Sources/COpenSSL "${sources[@]}" Tests/Fuzz/Fuzz.swift -o "$program"
+fi
+
+# The first inputs: what the unit tests have of real ones, and this machine's own files.
+seed() {
+    local corpus=$build/corpus/$1 file
+    mkdir -p "$corpus"
+    case $1 in
+        iomem) file=/proc/iomem ;;
+        kallsyms) file=/proc/kallsyms ;;
+        *) file= ;;
+    esac
+    [[ -z $file || ! -r $file ]] || head -c 4096 "$file" >"$corpus/seed"
+    [[ ! -d Tests/Fuzz/seeds/$1 ]] || cp Tests/Fuzz/seeds/"$1"/* "$corpus/"
+}
+
+status=0
+for target in "${targets[@]}"; do
+    seed "$target"
+    printf '[fuzz] %s: %s s\n' "$target" "$seconds"
+    FUZZ_TARGET=$target "$program" "$build/corpus/$target" -max_total_time="$seconds" \
+        -max_len=8192 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
+        -artifact_prefix="$build/crashes/$target-" >"$build/$target.log" 2>&1 || {
+        status=1
+        tail -20 "$build/$target.log"
+    }
+    grep -h 'stat::number_of_executed_units' "$build/$target.log" || true
+done
+exit "$status"
