@@ -75,6 +75,18 @@ import Testing
         }
     }
 
+    /// What is listed and what is not make up all of it, whatever a patch lists.
+    @Test func losesNoPartOfAPart() throws {
+        var machine = try LoadedMachine()
+        let page = AddressRange(
+            start: LoadedMachine.initrd.start + 4096, end: LoadedMachine.initrd.start + 8192)
+        machine.books?.listed = [LoadedMachine.header, page]
+        let image = try #require(try machine.audit().finding.value?.image)
+        let whole = AddressRanges(image.parts.map(\.range))
+        #expect(AddressRanges(LoadedMachine.segments).subtracting(whole).isEmpty)
+        #expect(image.integrity == .verified)
+    }
+
     @Test(arguments: [
         LoadedMachine.kernel.start + 5, LoadedMachine.initrd.end - 1, LoadedMachine.digest,
         LoadedMachine.table + 1, LoadedMachine.table + 24, LoadedMachine.header.start + 60,

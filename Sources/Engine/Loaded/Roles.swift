@@ -15,11 +15,10 @@ struct Roles {
     /// table knows, and purgatory.
     func parts(listed: [AddressRange], sealed: [AddressRange]) -> [LoadedImage.Part] {
         var ranges = listed
-        for range in sealed where !ranges.contains(where: { $0.overlaps(range) }) {
-            ranges.append(range)
+        // A patch may list single pages of a part, or nothing of it.
+        for range in sealed + [purgatory] {
+            ranges += AddressRanges([range]).subtracting(AddressRanges(ranges)).ranges
         }
-        // A patch may list single pages of purgatory, or nothing of it.
-        ranges += AddressRanges([purgatory]).subtracting(AddressRanges(ranges)).ranges
         let rest = ranges.filter { known($0) == nil }
         let kernel = rest.max { $0.byteCount < $1.byteCount }
         return ranges.sorted { $0.start < $1.start }.map { range in
