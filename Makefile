@@ -13,7 +13,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 export SWIFT_BACKTRACE := enable=no
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-leaks test-guest install clean
+.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest fuzz install clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -27,13 +27,13 @@ build: dependencies ## Build the daemon as it ships: optimised, with a static Sw
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
 
-test: lint test-unit test-leaks test-guest ## Run every check there is: about 15 minutes
+test: lint test-unit test-leaks test-fuzz test-guest ## Run every check there is: about 15 minutes
 
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
 	shellcheck .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/unit \
-	    udev/mask-reload-rules Tests/Guest/image/*.sh
+	    udev/mask-reload-rules Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
 
 test-unit: dependencies ## Run the tests that need no guest
@@ -49,6 +49,12 @@ test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer an
 	$(SUDO) env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1 umockdev-wrapper \
 	    $(SWIFT) test --skip-build --sanitize=address --scratch-path .build/leaks \
 	    --disable-xctest --filter DaemonTests
+
+test-fuzz: dependencies
+	Tests/Fuzz/run.sh 2
+
+fuzz: dependencies ## Fuzz every parser for a minute each: about 8 minutes
+	Tests/Fuzz/run.sh 60
 
 test-guest: build ## Boot, hot-plug and crash real kernels: about 10 minutes
 	$(SWIFT) build --build-tests

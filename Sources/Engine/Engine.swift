@@ -6,105 +6,74 @@ internal import Glibc
 /// barred.
 ///
 /// The one file that knows all the rooms. It is level-triggered: it never hears what happened, only
-/// that something may have, and reads the truth from the machine. It neither logs nor waits for
-/// another try: both are its caller's, who gets every outcome as a value.
+/// that something may have, and reads the truth from the machine and from reserved memory. It neither
+/// logs nor waits for another try: both are its caller's, who gets every outcome as a value.
 package struct Engine {
-    /// What the engine remembers between looks, and its caller keeps across restarts.
-    package struct Memory: Hashable, Codable {
-        /// The machine as it was when the engine loaded the image that is there; `nil` where the
-        /// image is another's.
-        package var described: LiveSystem?
-        /// Whether a load of ours failed after the kernel had dropped the old image.
-        package var expectsImage = false
-
-        /// Creates the memory of an engine that has done nothing yet.
-        package init() {}
-    }
-
-    /// One observation with its verdict and, where they were looked for, the obstacles to a reload.
-    package struct Look: Equatable {
-        /// What was seen.
-        package let observation: Observation
-        /// What it means.
-        package let verdict: Verdict
-    }
-
-    /// One successful load.
-    package struct Refresh: Hashable, Codable {
-        /// How long the machine was unprotected, in microseconds: the duration of the system call.
-        package let window: UInt64
-    }
-
-    /// How a reconciliation ended.
-    package enum End: Equatable {
-        /// Nothing is left to do.
-        case settled
-        /// A refresh is needed and cannot be attempted; the image in place stays.
-        case blocked(Obstacle)
-        /// The kernel was busy with another load; nothing was dropped.
-        case busy
-        /// The kernel refused the load; the image in place stays.
-        case refused(SystemError)
-        /// The load failed after the old image was dropped: nothing is loaded.
-        case unprotected(SystemError)
-        /// The machine went on changing for as long as we were willing to follow.
-        case stillMoving
-    }
-
-    /// What a reconciliation found and did.
-    package struct Reconciliation: Equatable {
-        /// The last look.
-        package let look: Look
-        /// What made the refreshes necessary: the verdict of the first look.
-        package let occasionedBy: Verdict
-        /// The refreshes, in order.
-        package let refreshes: [Refresh]
-        /// How it ended.
-        package let end: End
-    }
-
     /// How many loads one reconciliation makes at most while the machine changes under it.
     ///
     /// Four: a DIMM takes less than a load to arrive, so a second one is rare, and beyond four the
     /// events that keep coming bring us back anyway.
     private static let mostRounds = 4
 
+    /// How long a kernel that keeps the image up by itself may leave it stale, in microseconds.
+    ///
+    /// It updates the image before it sends the event that made us look (drivers/base/core.c,
+    /// `device_online`), so there is nothing to wait for but its copying: one second is plenty.
+    package static let grace: UInt64 = 1_000_000
+
     private let root: SystemRoot
     private let source: ImageSource?
     private let architecture: Architecture
+    private let grace: UInt64
+    /// Since when the image has been seen to be stale, in microseconds of the caller's clock.
+    private var staleSince: UInt64?
+    /// A verdict that a refresh did not cure: another one for the same would not either.
+    private var uncured: Verdict?
     /// What is remembered; to be kept by the caller after each reconciliation.
     package private(set) var memory: Memory
 
     /// Creates an engine for the machine below `root` that reloads from `source`.
     package init(
         root: SystemRoot, source: ImageSource?, memory: Memory = Memory(),
-        architecture: Architecture = .current
+        architecture: Architecture = .current, grace: UInt64 = Engine.grace
     ) {
         self.root = root
         self.source = source
         self.memory = memory
         self.architecture = architecture
+        self.grace = grace
     }
 
-    /// Looks at the machine and judges what is seen; changes nothing.
+    /// Looks at the machine and at reserved memory, and judges what is seen; changes nothing there.
     ///
+    /// `now` is the time in microseconds of a monotonic clock.
     /// - Throws: A `SystemError` where the kernel's own files cannot be read.
-    package func look() throws(SystemError) -> Look {
+    package mutating func look(_ depth: Audit.Depth, now: UInt64) throws(SystemError) -> Look {
         let support = try KernelSupport(of: root)
         let view = LiveView(of: root, on: architecture)
-        let observation = Observation(
+        let report = audit(depth, view, support)
+        var seen = Observation(
             architecture: architecture, live: view.system, reserved: view.reserved,
-            support: support,
-            // With nothing loaded the answer is known to be no, and asking takes the kexec lock.
-            keepsUp: support.isLoaded == true ? try keepsUp() : nil,
-            described: memory.described, expectsImage: memory.expectsImage)
-        return Look(observation: observation, verdict: .judge(observation))
+            support: support, finding: report.finding, coverage: report.coverage,
+            hotplugMemory: try HotplugMemory(of: root), remembered: memory.described,
+            expectsImage: memory.expectsImage, grace: grace)
+        // The image itself says whether the kernel keeps it up; asking takes the kexec lock.
+        seen.keepsUp = seen.image?.books.kernelKeepsUp
+        if case .unknown = seen.finding, support.isLoaded == true { seen.keepsUp = try keepsUp() }
+        if case .known(let coverage) = seen.coverage, !coverage.isExact {
+            let since = staleSince ?? now
+            staleSince = since
+            seen.staleFor = now - since
+        } else {
+            staleSince = nil
+        }
+        return Look(observation: seen, verdict: .judge(seen), byteCount: report.byteCount)
     }
 
     /// Returns what would bar a reload now, without attempting one.
     package func obstacle(given look: Look) -> Obstacle? {
         do throws(Obstacle) {
-            _ = try reload(given: look)
+            _ = try Reload.prepare(source, insteadOf: look.observation)
             return nil
         } catch {
             return error
@@ -115,39 +84,44 @@ package struct Engine {
     ///
     /// - Throws: A `SystemError` where the kernel's own files cannot be read; then nothing was loaded
     ///   since the last successful look.
-    package mutating func reconcile(on occasion: Occasion) throws(SystemError) -> Reconciliation {
-        var look = try look()
+    package mutating func reconcile(
+        on occasion: Occasion, _ depth: Audit.Depth = .cheap, now: () -> UInt64
+    ) throws(SystemError) -> Reconciliation {
+        var look = try look(depth, now: now())
         let first = look.verdict
         var occasion = occasion
         var refreshes: [Refresh] = []
+        func ended(_ end: End) -> Reconciliation {
+            Reconciliation(look: look, occasionedBy: first, refreshes: refreshes, end: end)
+        }
+        if occasion == .hotplug || look.verdict != uncured { uncured = nil }
         for _ in 0..<Engine.mostRounds {
             if look.observation.support.isLoaded == false { memory.described = nil }
             guard look.verdict.needsRefresh(on: occasion) else {
                 if look.observation.support.isLoaded == true { memory.expectsImage = false }
-                return Reconciliation(
-                    look: look, occasionedBy: first, refreshes: refreshes, end: .settled)
+                return ended(.settled)
             }
-            let step = try refresh(given: look)
+            guard look.verdict != uncured else { return ended(.uncured) }
+            let before = look
+            let step = try refresh(given: look, now: now)
             if let refresh = step.refresh { refreshes.append(refresh) }
             look = step.look
-            if let end = step.end {
-                return Reconciliation(
-                    look: look, occasionedBy: first, refreshes: refreshes, end: end)
-            }
+            if let end = step.end { return ended(end) }
             // What only the occasion called for has been done; what is seen now must call by itself.
             occasion = .routine
+            let isSameMachine = before.observation.live == look.observation.live
+            uncured = isSameMachine && look.verdict.needsRefresh(on: .routine) ? look.verdict : nil
         }
-        let end: End = look.verdict.needsRefresh(on: occasion) ? .stillMoving : .settled
-        return Reconciliation(look: look, occasionedBy: first, refreshes: refreshes, end: end)
+        return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
 
     /// Tries one load and looks again; `end` is set where no further round makes sense now.
     private mutating func refresh(
-        given look: Look
+        given look: Look, now: () -> UInt64
     ) throws(SystemError) -> (look: Look, refresh: Refresh?, end: End?) {
         let attempt: Kexec.Attempt
         do throws(Obstacle) {
-            let reload = try reload(given: look)
+            let reload = try Reload.prepare(source, insteadOf: look.observation)
             try reload.hold()
             attempt = reload.run()
         } catch {
@@ -159,20 +133,33 @@ package struct Engine {
             // machine, that one. If not, the next round's verdict is stale and it is loaded again.
             memory.described = look.observation.live.value
             memory.expectsImage = false
-            return (try self.look(), Refresh(window: attempt.microseconds), nil)
+            let refresh = Refresh(window: attempt.microseconds)
+            return (try self.look(.thorough, now: now()), refresh, nil)
         }
         let error = SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport(of: root).isLoaded == true
         if stillLoaded { return (look, nil, .refused(error)) }
         memory.described = nil
         memory.expectsImage = true
-        return (try self.look(), nil, .unprotected(error))
+        return (try self.look(.cheap, now: now()), nil, .unprotected(error))
     }
 
-    private func reload(given look: Look) throws(Obstacle) -> Reload {
-        try Reload.prepare(
-            source, within: look.observation.reserved, support: look.observation.support,
-            on: architecture)
+    /// Looks into reserved memory, where there is something to look at.
+    private mutating func audit(
+        _ depth: Audit.Depth, _ view: LiveView, _ support: KernelSupport
+    ) -> (finding: Fact<Audit.Finding>, coverage: Fact<Coverage>, byteCount: UInt64) {
+        guard support.isLoaded == true else {
+            return (.known(.nothing), .unknown(because: "nothing is loaded"), 0)
+        }
+        switch (view.reserved, view.system) {
+        case (.known(let reserved), .known(let live)):
+            var audit = Audit(below: root, layout: memory.layout, architecture: architecture)
+            let report = audit.run(depth, reserved: reserved, live: live)
+            memory.layout = audit.layout
+            return (report.finding, report.coverage(of: live), report.byteCount)
+        case (.unknown(let reason), _), (_, .unknown(let reason)):
+            return (.unknown(because: reason), .unknown(because: reason), 0)
+        }
     }
 
     /// Asks the kernel whether it keeps the image up, and asks a second time before believing a no.

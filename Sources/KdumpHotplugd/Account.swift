@@ -10,11 +10,18 @@ struct Account: Equatable {
     enum Next: Equatable {
         /// Nothing.
         case rest
-        /// A last look, because removed memory disappears in silence.
-        case secondLook
+        /// Another look after so many microseconds, whatever happens until then.
+        case look(after: UInt64)
         /// Another attempt, at intervals of this back-off.
         case retry(Backoff)
     }
+
+    /// How long after a burst the machine is looked at once more, in microseconds.
+    ///
+    /// Memory that is removed leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
+    /// `try_remove_memory`), and nothing announces that moment. Two seconds are long for the kernel
+    /// and short for an operator; the look reads a few small files and some hundred KiB.
+    private static let secondLook: UInt64 = 2_000_000
 
     /// Which message.
     let entry: JournalEntry
@@ -51,18 +58,27 @@ struct Account: Equatable {
         switch outcome.end {
         case .settled where outcome.refreshes.isEmpty:
             (entry, status) = Account.untouched(outcome.look, obstacle: obstacle)
-            next = outcome.look.verdict == .kernelKeepsUp ? .rest : .secondLook
+            if case .waiting = outcome.look.verdict {
+                next = .look(after: Engine.grace)
+            } else {
+                next = occasion == .hotplug ? .look(after: Account.secondLook) : .rest
+            }
         case .settled, .stillMoving:
             let window = outcome.refreshes.reduce(0) { max($0, $1.window) }
             entry = .refreshed
             status = Account.refreshed(outcome, window: window)
             facts[.window] = "\(window)"
             facts[.refresh] = Report.Method.reload.rawValue
-            next = outcome.end == .settled ? .secondLook : .retry(.busy)
+            next =
+                outcome.end == .settled ? .look(after: Account.secondLook) : .retry(.busy)
         case .blocked(let obstacle):
             entry = outcome.look.observation.support.isLoaded == true ? .obstacle : .unprotected
             status = Sentences.capitalised(meaning) + "; it cannot be reloaded: \(obstacle)"
             next = .retry(.stale)
+        case .uncured:
+            entry = .refreshFailed
+            status = Sentences.capitalised(meaning) + "; a reload did not change that"
+            next = .rest
         case .busy:
             entry = .retry
             status = Sentences.capitalised(meaning) + "; the kernel is busy with another load"
@@ -98,13 +114,18 @@ struct Account: Equatable {
         _ look: Engine.Look, obstacle: Obstacle?
     ) -> (JournalEntry, String) {
         let meaning = Sentences.capitalised(Sentences.meaning(of: look))
+        let isKeptUp = look.observation.keepsUp == true
         switch look.verdict {
         case .unsupported, .nothingReserved, .nothingLoaded, .lost:
             return (.idle, meaning)
-        case .current, .unverified, .stale:
+        case .waiting:
+            return (.waiting, meaning)
+        case .current where isKeptUp:
+            return (.current, meaning + ", and the kernel itself keeps it current")
+        case .current, .unverified, .stale, .broken, .undumpable:
             guard let obstacle else { return (.current, meaning) }
             return (.obstacle, meaning + ", but cannot follow the next hotplug: \(obstacle)")
-        case .neverStale, .kernelKeepsUp:
+        case .neverStale, .trusted:
             return (.current, meaning)
         }
     }
@@ -117,8 +138,15 @@ struct Account: Equatable {
         let count = times == 1 ? "Reloaded" : "Reloaded \(times) times"
         let duration = Sentences.duration(microseconds: window)
         let rest = outcome.end == .stillMoving ? "; the machine still changes" : ""
-        return "\(count): \(Sentences.meaning(of: outcome.look)); unprotected for \(duration)"
-            + (times == 1 ? "" : " at most") + rest
+        let cure: String
+        if case .undumpable(let needs) = outcome.occasionedBy {
+            let added = needs.map(\.parameter).joined(separator: " ")
+            cure = " with \(added) added to its command line"
+        } else {
+            cure = ""
+        }
+        return "\(count)\(cure): \(Sentences.meaning(of: outcome.look));"
+            + " unprotected for \(duration)" + (times == 1 ? "" : " at most") + rest
     }
 
     /// One word for a verdict, for the field KDUMP_VERDICT.
@@ -129,8 +157,11 @@ struct Account: Equatable {
         case .nothingLoaded: "nothing-loaded"
         case .lost: "lost"
         case .neverStale: "never-stale"
-        case .kernelKeepsUp: "kernel-keeps-up"
         case .current: "current"
+        case .waiting: "waiting"
+        case .broken: "broken"
+        case .undumpable: "undumpable"
+        case .trusted: "trusted"
         case .stale: "stale"
         case .unverified: "unverified"
         }

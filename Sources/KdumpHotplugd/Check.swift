@@ -36,13 +36,14 @@ struct Check {
         guard geteuid() == 0 || !root.prefix.isEmpty else { return told(now: now, pid: pid) }
         let remembered = state.read("memory.json")
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
-        let engine = Engine(
+        // Without patience: what a kernel is about to do has not been done yet.
+        var engine = Engine(
             root: root, source: source ?? remembered?.source,
-            memory: remembered?.engine ?? Engine.Memory())
+            memory: remembered?.engine ?? Engine.Memory(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {
-            let look = try engine.look()
+            let look = try engine.look(.thorough, now: 0)
             let report = Report(
                 of: look, obstacle: engine.obstacle(given: look), daemon: daemon)
             return (report, [])
@@ -80,6 +81,9 @@ extension Report {
         summary = reason
         loaded = nil
         loader = nil
+        coreHeader = nil
+        integrity = .unknown
+        commandLine = nil
         reserved = nil
         memory = nil
         cpus = nil

@@ -30,11 +30,14 @@ struct Command: ParsableCommand {
     @Option(help: "The initrd that a reload loads.")
     var initrd: String?
 
-    @Option(help: "The crash kernel's command line.")
+    @Option(help: "The crash kernel's command line (default: that of the loaded one).")
     var commandLine: String?
 
     @Option(help: "How many milliseconds events must have been quiet (default: 200).")
     var settle: String?
+
+    @Option(help: "How many seconds pass between looks without an event; 0 never (default: 300).")
+    var scrub: String?
 
     @Option(help: "With --check: read /proc, /sys and /run below this directory.")
     var root: String?
@@ -80,7 +83,8 @@ struct Command: ParsableCommand {
     }
 
     private func settings() throws(Settings.Flaw) -> Settings {
-        try Settings(kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle)
+        try Settings(
+            kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle, scrub: scrub)
     }
 
     /// Writes one sentence to standard error.

@@ -23,14 +23,15 @@ final class Daemon {
     private var owed: Occasion = .routine
     private var lastRefresh: Report.LastRefresh?
     private var lastEntry: JournalEntry?
-    private var alarms: (burst: Alarm, again: Alarm)?
+    private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
+    private var kernelLog: KernelLog?
+    private var scrubs = 0
 
-    /// How long after a burst the machine is looked at once more, in microseconds.
+    /// One scrub in how many makes the digest anew.
     ///
-    /// Memory that is removed leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
-    /// `try_remove_memory`), and nothing announces that moment. Two seconds are long for the kernel
-    /// and short for an operator; the look reads a few small files.
-    private static let secondLook: UInt64 = 2_000_000
+    /// It reads the whole image, a tenth of a second on real hardware; damage to memory is rare
+    /// enough to be found within an hour.
+    private static let thoroughScrub = 12
 
     /// Makes the daemon and starts to listen, so that no event after this is missed.
     ///
@@ -58,16 +59,18 @@ final class Daemon {
         }
         alarms = (
             burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
-            again: try loop.makeAlarm { [unowned self] in attend(owed) }
+            again: try loop.makeAlarm { [unowned self] in attend(owed) },
+            scrub: try loop.makeAlarm { [unowned self] in scrub() }
         )
         try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
         try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
         for signal in [SIGTERM, SIGINT] {
             try loop.whenSignalled(signal) { [unowned self] in stop() }
         }
+        try watchKernelLog()
         _ = try loop.keepWatchdogFed()
         // What happened before we listened is unknown, and that is an occasion like any event.
-        let status = attend(.hotplug)
+        let status = attend(.hotplug, .thorough)
         journal.send(.init(.started, "Watching for CPUs and memory that come or go"))
         services.ready(status: status)
         return try loop.run()
@@ -88,6 +91,23 @@ final class Daemon {
         set(alarms?.burst, at: burst.event(at: loop.now))
     }
 
+    /// Listens to the kernel's own admissions, where it lets us.
+    private func watchKernelLog() throws(SystemError) {
+        // Without it only a hint is lost: events and scrubs lead to the same look.
+        guard let log = try? KernelLog() else { return }
+        kernelLog = log
+        try loop.whenReadable(log.fd) { [unowned self, log] in
+            guard log.drain() else { return }
+            set(alarms?.burst, at: burst.event(at: loop.now))
+        }
+    }
+
+    /// Looks although nothing has happened.
+    private func scrub() {
+        scrubs += 1
+        attend(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
+    }
+
     private func burstAlarm() {
         guard burst.end(at: loop.now) else {
             if let due = burst.due { set(alarms?.burst, at: due) }
@@ -100,7 +120,7 @@ final class Daemon {
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
-        services.ready(status: attend(.routine))
+        services.ready(status: attend(.routine, .thorough))
     }
 
     private func stop() {
@@ -112,21 +132,22 @@ final class Daemon {
 
     /// Lets the engine act, tells what it did, and sees to what is still owed; returns the status.
     @discardableResult
-    private func attend(_ occasion: Occasion) -> String {
-        let account = act(on: occasion)
+    private func attend(_ occasion: Occasion, _ depth: Audit.Depth = .cheap) -> String {
+        let account = act(on: occasion, depth)
         if occasion == .hotplug || account.isNews(after: lastEntry) {
             journal.send(account.message)
         }
         lastEntry = account.entry
         services.status(account.status)
         owe(account.next, on: occasion)
+        if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
         return account.status
     }
 
     /// Lets the engine act, and records what it found.
-    private func act(on occasion: Occasion) -> Account {
+    private func act(on occasion: Occasion, _ depth: Audit.Depth) -> Account {
         do throws(SystemError) {
-            let outcome = try engine.reconcile(on: occasion)
+            let outcome = try engine.reconcile(on: occasion, depth) { loop.now }
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: .reload, time: Int(time(nil)), window: refresh.window)
@@ -141,18 +162,19 @@ final class Daemon {
 
     /// Sets the alarm for the next look that no event will bring about.
     private func owe(_ next: Account.Next, on occasion: Occasion) {
-        guard case .retry(let kind) = next else {
+        switch next {
+        case .rest:
+            backoff = nil
+        case .look(let delay):
             backoff = nil
             owed = .routine
-            if occasion == .hotplug && next == .secondLook {
-                set(alarms?.again, at: loop.now + Daemon.secondLook)
-            }
-            return
+            set(alarms?.again, at: loop.now + delay)
+        case .retry(let kind):
+            if backoff?.kind != kind { backoff = (kind, kind) }
+            // Whatever occasioned the failed attempt is still unattended.
+            owed = occasion
+            set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
         }
-        if backoff?.kind != kind { backoff = (kind, kind) }
-        // Whatever occasioned the failed attempt is still unattended.
-        owed = occasion
-        set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
     }
 
     /// Leaves the report for unprivileged readers and the memory for the next daemon.

@@ -16,6 +16,8 @@ enum JournalEntry: String, CaseIterable {
     case current = "fad8adb3940c42ec874063d45abd604a"
     /// The crash kernel was made to cover the machine again.
     case refreshed = "2600c549197a42319dadf1a39fe8ead5"
+    /// The image is stale, and the kernel, which keeps it up by itself, is given a moment.
+    case waiting = "21e0e362495b4d2ebd227ae45b3564cb"
     /// The kernel is busy with another load; the daemon tries again soon.
     case retry = "7d8b4829298e4f89992d2694254a02ae"
     /// A refresh failed; the image that was loaded is still there, but stale.
@@ -38,7 +40,7 @@ enum JournalEntry: String, CaseIterable {
         case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
         case .eventsLost, .retry: LOG_WARNING
         case .started, .idle, .refreshed: LOG_NOTICE
-        case .current, .stopping: LOG_INFO
+        case .current, .waiting, .stopping: LOG_INFO
         }
     }
 }

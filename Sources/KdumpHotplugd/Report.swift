@@ -2,28 +2,6 @@
 
 internal import Engine
 
-/// How bad it is, in the words and exit codes of monitoring plugins.
-enum Level: String, Codable {
-    /// A crash now would leave a complete dump.
-    case ok = "OK"
-    /// It would, or nearly, but something needs attention.
-    case warning = "WARNING"
-    /// It would leave none, or an incomplete one.
-    case critical = "CRITICAL"
-    /// Nobody can tell.
-    case unknown = "UNKNOWN"
-
-    /// The exit code of `--check`, by the convention of monitoring plugins.
-    var exitCode: Int32 {
-        switch self {
-        case .ok: 0
-        case .warning: 1
-        case .critical: 2
-        case .unknown: 3
-        }
-    }
-}
-
 /// The facts of one look, as `--check` prints them and the state file keeps them.
 ///
 /// Its property names are the keys of `--check --json` (DESIGN.md section 8, and the man page). It
@@ -41,6 +19,32 @@ struct Report: Codable, Equatable {
             start = "0x" + String(range.start, radix: 16)
             size = range.byteCount
         }
+    }
+
+    /// Whether the image is whole.
+    enum Integrity: String, Codable {
+        /// Its digest was made anew and fits.
+        case verified
+        /// It does not: a crash would hang.
+        case mismatch
+        /// It has none.
+        case none
+        /// It was not or could not be looked at.
+        case unknown
+    }
+
+    /// The capture kernel's command line.
+    struct CommandLine: Codable, Equatable {
+        let text: String
+        /// The parameters that this machine needs and the text lacks.
+        let lacks: [String]
+    }
+
+    /// The core header in reserved memory.
+    struct CoreHeader: Codable, Equatable {
+        var place: Range
+        /// How many entries it has: notes and memory ranges.
+        let entries: Int
     }
 
     /// RAM, in bytes, without reserved memory.
@@ -87,8 +91,11 @@ struct Report: Codable, Equatable {
     let summary: String
     /// Whether a crash kernel is loaded; left out where nobody can tell.
     let loaded: Bool?
-    /// Who loaded the image: `kdump-hotplugd`, or left out where nobody can tell.
+    /// The system call that loaded the image; left out where nobody can tell.
     let loader: String?
+    var coreHeader: CoreHeader?
+    let integrity: Integrity
+    let commandLine: CommandLine?
     var reserved: [Range]?
     var memory: Memory?
     let cpus: Processors?
@@ -102,20 +109,29 @@ extension Report {
     /// Makes the report of a look.
     init(of look: Engine.Look, obstacle: Obstacle?, daemon: Daemon) {
         let seen = look.observation
-        let obstacle = Report.needsLoads(look.verdict) ? obstacle : nil
+        let needsLoads = look.verdict.needsLoads(keptUp: seen.keepsUp == true)
+        let obstacle = needsLoads ? obstacle : nil
         self.daemon = daemon
-        (verdict, summary) = Report.judge(look, obstacle: obstacle, daemon: daemon)
+        (verdict, summary) = Level.judge(look, obstacle: obstacle, daemon: daemon)
         loaded = seen.support.isLoaded ?? false
-        loader = loaded == true && seen.described != nil ? "kdump-hotplugd" : nil
+        loader = seen.image?.maker?.rawValue
+        coreHeader = seen.image.map {
+            CoreHeader(place: Range($0.header.range), entries: $0.header.core.entries.count)
+        }
+        integrity = Report.integrity(of: seen.finding)
+        commandLine = seen.image?.commandLine.value.map {
+            CommandLine(text: $0, lacks: seen.lacks.map(\.need.parameter))
+        }
         reserved = seen.reserved.value?.map(Range.init)
         kernelKeepsUp = seen.keepsUp == true
-        refresh = Report.needsLoads(look.verdict) ? .reload : .none
+        refresh = needsLoads ? .reload : .none
         obstacles = obstacle.map { ["\($0)"] } ?? []
         guard let live = seen.live.value else {
             (memory, cpus) = (nil, nil)
             return
         }
-        let coverage = seen.described.map { Coverage(live: live, described: $0) }
+        let coverage =
+            seen.coverage.value ?? seen.remembered.map { Coverage(live: live, described: $0) }
         memory = Memory(
             present: live.ram.byteCount,
             covered: coverage.map { live.ram.byteCount - $0.missingMemory.byteCount },
@@ -127,6 +143,15 @@ extension Report {
             phantom: coverage?.phantomCPUs.members.sorted() ?? [])
     }
 
+    private static func integrity(of finding: Fact<Audit.Finding>) -> Integrity {
+        switch finding.value?.image?.integrity {
+        case .verified: .verified
+        case .mismatch: .mismatch
+        case .some(.none): .none
+        case .unknown, nil: .unknown
+        }
+    }
+
     /// The report without the physical addresses that the kernel hides from ordinary users.
     var withoutAddresses: Report {
         var report = self
@@ -136,56 +161,9 @@ extension Report {
             return range
         }
         report.reserved = reserved?.map(hide)
+        if let place = coreHeader?.place { report.coreHeader?.place = hide(place) }
         report.memory?.missing = memory?.missing.map(hide) ?? []
         report.memory?.phantom = memory?.phantom.map(hide) ?? []
         return report
-    }
-
-    /// Whether a verdict is one in which the image is, or will be, brought up to date by loading it.
-    private static func needsLoads(_ verdict: Verdict) -> Bool {
-        switch verdict {
-        case .current, .stale, .lost, .unverified: true
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .kernelKeepsUp: false
-        }
-    }
-
-    /// How bad a look is, and the one sentence that says why.
-    private static func judge(
-        _ look: Engine.Look, obstacle: Obstacle?, daemon: Daemon
-    ) -> (Level, String) {
-        let meaning = Sentences.meaning(of: look)
-        switch look.verdict {
-        case .unsupported, .nothingReserved, .nothingLoaded:
-            return (.critical, meaning)
-        case .lost:
-            return (.critical, meaning + (obstacle.map { "; \($0)" } ?? ""))
-        case .neverStale, .kernelKeepsUp:
-            return (.ok, meaning)
-        case .stale(let coverage):
-            let level = coverage.losesAnything ? Level.critical : .warning
-            return (level, meaning + cure(obstacle, daemon, when: "is about to reload it"))
-        case .unverified:
-            let when = "reloads it at the next hotplug event"
-            return (.unknown, meaning + cure(obstacle, daemon, when: when))
-        case .current:
-            if let obstacle {
-                return (.warning, meaning + ", but cannot follow the next hotplug: \(obstacle)")
-            }
-            guard daemon.running else {
-                return (
-                    .warning,
-                    meaning + ", but nobody follows the next hotplug: start kdump-hotplugd.service"
-                )
-            }
-            return (.ok, meaning)
-        }
-    }
-
-    /// What will happen to an image that is not known to be right.
-    private static func cure(_ obstacle: Obstacle?, _ daemon: Daemon, when: String) -> String {
-        if let obstacle { return "; it cannot be reloaded: \(obstacle)" }
-        return daemon.running
-            ? "; the daemon \(when)"
-            : "; start kdump-hotplugd.service, which reloads it"
     }
 }

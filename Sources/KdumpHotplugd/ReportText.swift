@@ -13,6 +13,14 @@ enum ReportText {
         add("loaded", loaded(report))
         add("reserved", reserved(report.reserved))
         if report.loaded == true { add("kept up by", keeper(of: report)) }
+        if let header = report.coreHeader {
+            add("core header", text(header.place) + ", \(header.entries) entries")
+        }
+        if report.loaded == true { add("integrity", integrity(report.integrity)) }
+        if let line = report.commandLine {
+            add("command line", line.text)
+            for parameter in line.lacks { lines.append("  lacking: \(parameter)") }
+        }
         if let memory = report.memory {
             add("memory", ByteCount(memory.present).description + coverage(memory))
             lines += ranges("missing", memory.missing) + ranges("gone", memory.phantom)
@@ -24,6 +32,15 @@ enum ReportText {
         add("last refresh", lastRefresh(report.daemon.lastRefresh, now: now))
         add("daemon", report.daemon.running ? "running" + pid(report.daemon) : "not running")
         return lines
+    }
+
+    private static func integrity(_ integrity: Report.Integrity) -> String {
+        switch integrity {
+        case .verified: "verified: the digest fits the contents"
+        case .mismatch: "MISMATCH: a crash would hang before the capture kernel"
+        case .none: "not checked: the image has no digest"
+        case .unknown: "unknown"
+        }
     }
 
     private static func loaded(_ report: Report) -> String {

@@ -15,7 +15,7 @@ enum Sentences {
         case .nothingReserved:
             "a crash now leaves no dump: no memory is reserved for a crash kernel;"
                 + " add crashkernel=256M or more to the kernel command line and reboot"
-        case .nothingLoaded where look.observation.described != nil:
+        case .nothingLoaded where look.observation.remembered != nil:
             "a crash now leaves no dump: at this moment no crash kernel is loaded;"
                 + " one is being loaded, or somebody has unloaded it"
         case .nothingLoaded:
@@ -25,12 +25,20 @@ enum Sentences {
             "a crash now leaves no dump: the crash kernel was lost when a load failed"
         case .neverStale:
             "the crash kernel is loaded, and on this architecture it never goes stale"
-        case .kernelKeepsUp:
-            "the crash kernel is loaded, and the kernel itself keeps it current"
         case .current:
             "the crash kernel covers \(extent(of: look))"
+        case .waiting(let coverage):
+            staleness(coverage, of: look) + "; the kernel itself is about to see to that"
         case .stale(let coverage):
             staleness(coverage, of: look)
+        case .broken(let reason):
+            "a crash now leaves no dump: the loaded image is damaged, \(reason)"
+        case .undumpable(let needs):
+            "a crash now loses hot-added memory: the crash kernel's command line lacks "
+                + needs.map(\.parameter).joined(separator: " and ")
+        case .trusted(let reason):
+            "the kernel says that it keeps the crash kernel current; that cannot be verified:"
+                + " \(reason)"
         case .unverified(let reason):
             "a crash kernel is loaded, but whether it is current cannot be told: \(reason)"
         }

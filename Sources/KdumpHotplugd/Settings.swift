@@ -8,6 +8,8 @@ internal import Glibc
 struct Settings: Equatable {
     /// What a reload loads; `nil` where none was named.
     let source: ImageSource?
+    /// How long after the last look the machine is looked at without any event, in seconds; 0 never.
+    let scrub: UInt64
     /// How long a burst of events must have been quiet, in microseconds.
     let settle: UInt64
 
@@ -22,33 +24,45 @@ struct Settings: Equatable {
         case initrd = "KDUMP_HOTPLUGD_INITRD"
         case commandLine = "KDUMP_HOTPLUGD_COMMAND_LINE"
         case settle = "KDUMP_HOTPLUGD_SETTLE"
+        case scrub = "KDUMP_HOTPLUGD_SCRUB"
 
-        /// What the process was started with; an empty variable counts as not set, except that an
-        /// empty command line is one.
+        /// What the process was started with; an empty variable counts as not set.
         ///
         /// The corresponding C function is `getenv`.
         var value: String? {
             guard let value = unsafe getenv(rawValue).map({ unsafe String(cString: $0) }) else {
                 return nil
             }
-            return value.isEmpty && self != .commandLine ? nil : value
+            return value.isEmpty ? nil : value
         }
     }
 
     /// The longest time to wait for quiet, in milliseconds: one minute of not being covered.
     private static let longestSettle: UInt64 = 60_000
+    /// How often to look without an event: an image that was damaged is found within minutes, and
+    /// a look costs milliseconds.
+    private static let usualScrub: UInt64 = 300
+    /// The longest time without a look, in seconds: a day.
+    private static let longestScrub: UInt64 = 86_400
 
     /// Combines options with their twins in the environment; an option wins.
     ///
     /// - Throws: A `Flaw` for settings that contradict each other or say nothing sensible.
     init(
         kernel: String?, initrd: String?, commandLine: String?, settle: String?,
+        scrub: String?,
         environment: (Variable) -> String? = { $0.value }
     ) throws(Flaw) {
         let kernel = kernel ?? environment(.kernel)
         let initrd = initrd ?? environment(.initrd)
         let commandLine = commandLine ?? environment(.commandLine)
-        self.settle = try Settings.microseconds(settle ?? environment(.settle))
+        let milliseconds = try Settings.number(
+            settle ?? environment(.settle), "settle time", "milliseconds",
+            atMost: Settings.longestSettle)
+        self.settle = milliseconds.map { $0 * 1_000 } ?? Burst.defaultQuiet
+        let seconds = try Settings.number(
+            scrub ?? environment(.scrub), "scrub time", "seconds", atMost: Settings.longestScrub)
+        self.scrub = seconds ?? Settings.usualScrub
         guard let kernel else {
             if let initrd {
                 throw Flaw(description: "the initrd \(initrd) is set without a kernel: set both")
@@ -56,21 +70,17 @@ struct Settings: Equatable {
             source = nil
             return
         }
-        guard let commandLine else {
-            throw Flaw(
-                description: "the kernel \(kernel) is set without a command line: set"
-                    + " --command-line or \(Variable.commandLine.rawValue), to nothing if need be")
-        }
         source = ImageSource(kernel: kernel, initrd: initrd, commandLine: commandLine)
     }
 
-    private static func microseconds(_ text: String?) throws(Flaw) -> UInt64 {
-        guard let text else { return Burst.defaultQuiet }
-        guard let milliseconds = UInt64(text), milliseconds <= longestSettle else {
+    private static func number(
+        _ text: String?, _ name: String, _ unit: String, atMost most: UInt64
+    ) throws(Flaw) -> UInt64? {
+        guard let text else { return nil }
+        guard let number = UInt64(text), number <= most else {
             throw Flaw(
-                description: "the settle time \(text) is not a number of milliseconds from 0 to"
-                    + " \(longestSettle)")
+                description: "the \(name) \(text) is not a number of \(unit) from 0 to \(most)")
         }
-        return milliseconds * 1_000
+        return number
     }
 }

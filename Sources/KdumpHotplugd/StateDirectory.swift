@@ -57,6 +57,8 @@ struct StateDirectory {
         // Never closed: the lock goes with the process.
         let descriptor = unsafe open(place, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
+        // For everyone who asks who holds it, whatever the umask.
+        fchmod(descriptor, 0o644)
         var whole = StateDirectory.wholeFile(F_WRLCK)
         return unsafe fcntl(descriptor, F_SETLK, &whole) == 0
     }

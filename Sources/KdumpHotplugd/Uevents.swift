@@ -12,10 +12,11 @@ internal import Glibc
 final class Uevents {
     /// Whose word is listened to.
     enum Group: String {
-        /// The kernel's own, at once.
+        /// The kernel's own, at once. The daemon listens to this: in a storm udevd is seconds behind,
+        /// and a private network namespace has it too. What a rule does with a device (such as
+        /// setting new memory online) the kernel says as another event.
         case kernel
-        /// That of udevd, when its rules have run. The daemon listens to this: then whatever a rule
-        /// did with the device (such as setting new memory online) has been done.
+        /// That of udevd, when its rules have run.
         case udev
     }
 
@@ -57,7 +58,7 @@ final class Uevents {
     /// The corresponding C functions are `udev_monitor_new_from_netlink`,
     /// `udev_monitor_filter_add_match_subsystem_devtype`, `udev_monitor_set_receive_buffer_size`
     /// and `udev_monitor_enable_receiving`.
-    init(group: Group = .udev, buffer: CInt = ampleBuffer) throws(SystemError) {
+    init(group: Group = .kernel, buffer: CInt = ampleBuffer) throws(SystemError) {
         guard let udev = Udev() else { throw SystemError("open libudev", errno: errno) }
         guard let monitor = unsafe UdevMonitor(udev, group: group.rawValue) else {
             throw SystemError("open a uevent socket", errno: errno)

@@ -6,7 +6,7 @@ import Testing
 @testable import KdumpHotplugd
 
 extension DaemonTests {
-    /// What udevd says of devices that this machine need not have.
+    /// What is said of devices that this machine need not have.
     @Suite struct MockedUeventsTests {
         private let testbed: Testbed
         private let uevents: Uevents

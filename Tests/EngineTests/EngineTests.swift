@@ -1,72 +1,151 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
+import Foundation
 import Testing
+
+@testable import Engine
 
 /// The engine's way through its rooms where no load comes about; loads are tested in guests.
 @Suite struct EngineTests {
+    /// A synthetic machine with an image that can be audited, in the files of a real one.
+    private func machine(_ adjust: (inout LoadedMachine) throws -> Void = { _ in }) throws
+        -> RecordedMachine
+    {
+        var loaded = try LoadedMachine()
+        try adjust(&loaded)
+        let machine = try loaded.recorded()
+        try machine.write(
+            """
+            00100000-3fffffff : System RAM
+              10000000-100fffff : Crash kernel
+
+            """, to: "/proc/iomem")
+        try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
+        return machine
+    }
+
+    private func engine(_ machine: RecordedMachine, _ memory: Engine.Memory = Engine.Memory())
+        -> Engine
+    {
+        Engine(root: machine.root, source: nil, memory: memory, architecture: .x86)
+    }
+
+    @Test func leavesARightImageAlone() throws {
+        let machine = try machine()
+        var engine = engine(machine)
+        let outcome = try engine.reconcile(on: .hotplug, .thorough) { 0 }
+        #expect(outcome.look.verdict == .current && outcome.end == .settled)
+        #expect(outcome.look.observation.image?.integrity == .verified)
+        #expect(engine.memory.layout != nil, "found once a boot")
+    }
+
+    @Test func seesWhatAnImageLacks() throws {
+        let machine = try machine()
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
+        var engine = engine(machine)
+        let outcome = try engine.reconcile(on: .routine) { 0 }
+        guard case .stale(let coverage) = outcome.look.verdict else {
+            Issue.record("\(outcome.look.verdict)")
+            return
+        }
+        #expect(coverage.missingCPUs == NumberSet([2]) && coverage.missingMemory.isEmpty)
+        #expect(outcome.end == .blocked(.noSource))
+    }
+
+    @Test func givesAKernelThatKeepsUpAMoment() throws {
+        let machine = try machine { $0.books?.keepsUp = true }
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
+        var engine = engine(machine)
+        for time in [5_000_000, 5_999_999] as [UInt64] {
+            guard case .waiting = try engine.reconcile(on: .routine, now: { time }).look.verdict
+            else {
+                Issue.record("not patient at \(time)")
+                return
+            }
+        }
+        #expect(try engine.reconcile(on: .routine) { 6_000_000 }.end == .blocked(.noSource))
+        // The kernel saw to it after all; the next time it is given its moment again.
+        try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
+        #expect(try engine.reconcile(on: .routine) { 7_000_000 }.look.verdict == .current)
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        guard case .waiting = try engine.reconcile(on: .routine, now: { 9_000_000 }).look.verdict
+        else {
+            Issue.record("not patient again")
+            return
+        }
+    }
+
+    @Test func findsDamageOnlyWhereItLooksForIt() throws {
+        let machine = try machine { loaded in
+            loaded.put([0xFF], at: LoadedMachine.kernel.start + 0x100)
+        }
+        var engine = engine(machine)
+        #expect(try engine.look(.cheap, now: 0).verdict == .current)
+        guard case .broken = try engine.look(.thorough, now: 0).verdict else {
+            Issue.record("damage went unnoticed")
+            return
+        }
+    }
+
     @Test func leavesAnUnprotectedMachineAlone() throws {
-        let machine = try RecordedMachine(RecordedMachine.stock)
+        let machine = try machine()
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
-        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
-        let outcome = try engine.reconcile(on: .hotplug)
+        var engine = engine(machine)
+        let outcome = try engine.reconcile(on: .hotplug) { 0 }
         #expect(outcome.look.verdict == .nothingLoaded)
         #expect(outcome.end == .settled && outcome.refreshes.isEmpty)
     }
 
-    @Test func saysWhatBarsARefresh() throws {
-        let machine = try RecordedMachine(RecordedMachine.stock)
-        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
-        let outcome = try engine.reconcile(on: .hotplug)
-        #expect(outcome.end == .blocked(.noSource))
-        #expect(try engine.reconcile(on: .routine).end == .settled)
-    }
-
-    @Test func doesNothingWhereTheKernelKeepsUp() throws {
-        let machine = try RecordedMachine(RecordedMachine.stock)
-        try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
-        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
-        let outcome = try engine.reconcile(on: .hotplug)
-        #expect(outcome.look.verdict == .kernelKeepsUp && outcome.end == .settled)
-    }
-
-    @Test func remembersForWhichMachineItLoaded() throws {
-        let machine = try RecordedMachine(RecordedMachine.stock)
+    @Test func goesByMemoryWhereItCannotLook() throws {
+        let machine = try machine()
+        try machine.remove("/proc/kcore")
+        var stranger = engine(machine)
+        #expect(try stranger.reconcile(on: .hotplug) { 0 }.end == .blocked(.noSource))
+        #expect(try stranger.reconcile(on: .routine) { 0 }.end == .settled)
         var memory = Engine.Memory()
         memory.described = LiveView(of: machine.root, on: .x86).system.value
-        var engine = Engine(
-            root: machine.root, source: nil, memory: memory, architecture: .x86)
-        #expect(try engine.reconcile(on: .hotplug).look.verdict == .current)
+        var engine = engine(machine, memory)
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .current)
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
-        guard case .stale(let coverage) = try engine.look().verdict else {
-            return #expect(Bool(false))
+        guard case .stale = try engine.look(.cheap, now: 0).verdict else {
+            Issue.record("not stale")
+            return
         }
-        #expect(coverage.missingCPUs == NumberSet([2]))
         // An image that somebody unloaded is not remembered when another one comes.
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
-        #expect(try engine.reconcile(on: .hotplug).look.verdict == .nothingLoaded)
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .nothingLoaded)
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
-        guard case .unverified = try engine.look().verdict else { return #expect(Bool(false)) }
+        guard case .unverified = try engine.look(.cheap, now: 0).verdict else {
+            Issue.record("still remembered")
+            return
+        }
+        try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
+        guard case .trusted = try engine.look(.cheap, now: 0).verdict else {
+            Issue.record("the kernel is not trusted")
+            return
+        }
     }
 
     @Test func keepsTryingAfterALossOfItsOwn() throws {
-        let machine = try RecordedMachine(RecordedMachine.stock)
+        let machine = try machine()
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
         var memory = Engine.Memory()
         memory.expectsImage = true
-        var engine = Engine(
-            root: machine.root, source: nil, memory: memory, architecture: .x86)
-        #expect(try engine.reconcile(on: .routine).end == .blocked(.noSource))
+        var engine = engine(machine, memory)
+        #expect(try engine.reconcile(on: .routine) { 0 }.end == .blocked(.noSource))
         #expect(engine.memory.expectsImage)
         // Somebody else loaded one: the loss is over.
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
-        _ = try engine.reconcile(on: .routine)
+        _ = try engine.reconcile(on: .routine) { 0 }
         #expect(!engine.memory.expectsImage)
     }
 
     @Test func reportsFilesThatCannotBeRead() throws {
         let machine = try RecordedMachine(["/sys/kernel/kexec_crash_loaded/file": ""])
-        let engine = Engine(root: machine.root, source: nil)
-        #expect(throws: SystemError.self) { try engine.look() }
+        var engine = engine(machine)
+        #expect(throws: SystemError.self) { try engine.look(.cheap, now: 0) }
     }
 }

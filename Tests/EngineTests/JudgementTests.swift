@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// The table of DESIGN.md section 5, over every combination of what can be observed.
 @Suite struct JudgementTests {
@@ -11,90 +12,129 @@ import Testing
     private static let grown = LiveSystem(
         ram: machine.ram.union(AddressRanges([AddressRange(start: 1 << 32, end: 0x1_1000_0000)])),
         cpus: NumberSet([0, 1, 2]))
+    private static let exact = Coverage(live: machine, described: machine)
+    private static let lossy = Coverage(live: grown, described: machine)
+    private static let ghostly = Coverage(live: machine, described: grown)
 
-    static var observations: [Observation] {
-        var all: [Observation] = []
-        for architecture in [Architecture.x86, .arm, .power, .z] {
-            for live: Fact<LiveSystem> in [.known(machine), .known(grown), .unknown(because: "w")] {
-                for reserved: Fact<[AddressRange]> in [
-                    .known([]), .known([AddressRange(start: 0, end: 1)]), .unknown(because: "w"),
-                ] {
-                    for loaded in [true, false, nil] {
-                        for keepsUp in [true, false, nil] {
-                            for described in [machine, grown, nil] {
-                                for expects in [true, false] {
-                                    all.append(
-                                        Observation(
-                                            architecture: architecture, live: live,
-                                            reserved: reserved,
-                                            support: KernelSupport(isLoaded: loaded),
-                                            keepsUp: keepsUp, described: described,
-                                            expectsImage: expects))
-                                }
-                            }
-                        }
-                    }
+    /// An image whose command line lacks `acpi_no_memhotplug`, whole or not.
+    private static func image(_ integrity: LoadedImage.Integrity) throws -> LoadedImage {
+        let image = try #require(try LoadedMachine().audit(.cheap).finding.value?.image)
+        return LoadedImage(
+            books: image.books, parts: image.parts, header: image.header, seal: image.seal,
+            integrity: integrity, commandLine: image.commandLine)
+    }
+
+    /// Every combination, with the rows of one `Observation` varied one after the other.
+    private static func observations() throws -> [Observation] {
+        let memories = [
+            HotplugMemory(isPossible: false, isPresent: false),
+            HotplugMemory(isPossible: true, isPresent: false),
+            HotplugMemory(isPossible: true, isPresent: true),
+        ]
+        var all = [
+            Observation(
+                architecture: .x86, live: .known(machine), reserved: .known([]),
+                support: KernelSupport(isLoaded: nil), finding: .known(.nothing),
+                coverage: .known(exact), grace: 1_000)
+        ]
+        func vary<Value>(
+            _ part: WritableKeyPath<Observation, Value>, _ values: [Value]
+        ) {
+            all = all.flatMap { seen in
+                values.map { value in
+                    var seen = seen
+                    seen[keyPath: part] = value
+                    return seen
                 }
             }
         }
+        vary(\.architecture, [.x86, .power, .z])
+        vary(\.live, [.known(machine), .unknown(because: "live")])
+        vary(
+            \.reserved,
+            [.known([]), .known([AddressRange(start: 0, end: 1)]), .unknown(because: "")])
+        vary(\.support, [true, false, nil].map { KernelSupport(isLoaded: $0) })
+        vary(
+            \.finding,
+            [
+                .known(.nothing), .known(.broken(because: "broken")),
+                .known(.image(try image(.verified))), .known(.image(try image(.mismatch))),
+                .unknown(because: "finding"),
+            ])
+        vary(\.coverage, [exact, lossy, ghostly].map { .known($0) } + [.unknown(because: "cover")])
+        vary(\.keepsUp, [true, false, nil])
+        vary(\.remembered, [machine, grown, nil])
+        vary(\.expectsImage, [true, false])
+        vary(\.hotplugMemory, memories)
+        vary(\.staleFor, [0, 999, 1_000])
         return all
     }
 
-    /// The table once more, as one expression a row; the two must agree everywhere.
+    /// The table once more, as one rule a line; the two must agree everywhere.
     private func expected(_ seen: Observation) -> Verdict {
-        if seen.support.isLoaded == nil { return .unsupported }
-        if seen.support.isLoaded == false {
-            if seen.reserved.value?.isEmpty == true { return .nothingReserved }
-            return seen.expectsImage ? .lost : .nothingLoaded
+        let isThere = seen.support.isLoaded == true && seen.finding != .known(.nothing)
+        switch (seen.support.isLoaded, isThere) {
+        case (nil, _): return .unsupported
+        case (_, false) where seen.reserved == .known([]): return .nothingReserved
+        case (_, false): return seen.expectsImage ? .lost : .nothingLoaded
+        case (_, true) where seen.architecture == .z: return .neverStale
+        default: break
         }
-        if seen.architecture == .z { return .neverStale }
-        if seen.keepsUp == true { return .kernelKeepsUp }
-        guard let live = seen.live.value else { return .unverified(because: "w") }
-        guard let described = seen.described else {
-            return .unverified(because: "the image was not loaded by this daemon")
-        }
-        if live == described { return .current }
-        return .stale(Coverage(live: live, described: described))
-    }
-
-    @Test func everyCombination() {
-        let all = JudgementTests.observations
-        #expect(all.count == 4 * 3 * 3 * 3 * 3 * 3 * 2)
-        for seen in all { #expect(Verdict.judge(seen) == expected(seen)) }
-    }
-
-    @Test func neverLoadsWhereNothingIsWanted() {
-        for seen in JudgementTests.observations {
-            let verdict = Verdict.judge(seen)
-            let wanted = seen.support.isLoaded == true || verdict == .lost
-            if !wanted { #expect(!verdict.needsRefresh(on: .hotplug)) }
-            // What one look at an unchanged machine would do, the next would do again: only a
-            // verdict that a refresh cures may ask for one without an occasion.
-            if verdict.needsRefresh(on: .routine) {
-                if case .stale = verdict { continue }
-                #expect(verdict == .lost)
+        switch (seen.finding, seen.coverage) {
+        case (.known(.broken(let reason)), _): return .broken(because: reason)
+        case (.known(.image(let image)), _) where image.integrity == .mismatch:
+            return .broken(because: "its digest does not fit its contents")
+        case (.known, .known(JudgementTests.exact)):
+            let isLost = seen.hotplugMemory.isPresent
+            return isLost ? .undumpable([.leaveHotAddedMemoryAlone]) : .current
+        case (.known, .known(let coverage)):
+            return seen.keepsUp == true && seen.staleFor < 1_000
+                ? .waiting(coverage) : .stale(coverage)
+        case (.known, .unknown(let reason)), (.unknown(let reason), _):
+            if seen.keepsUp == true { return .trusted(because: reason) }
+            guard let live = seen.live.value, let remembered = seen.remembered else {
+                return .unverified(because: reason)
             }
+            return live == remembered
+                ? .current : .stale(Coverage(live: live, described: remembered))
         }
     }
 
-    @Test func hotplugRefreshesWhatCannotBeVerified() {
-        #expect(Verdict.unverified(because: "w").needsRefresh(on: .hotplug))
-        #expect(!Verdict.unverified(because: "w").needsRefresh(on: .routine))
-        #expect(!Verdict.kernelKeepsUp.needsRefresh(on: .hotplug))
-        #expect(!Verdict.current.needsRefresh(on: .hotplug))
+    @Test func everyCombination() throws {
+        let all = try JudgementTests.observations()
+        #expect(all.count == 3 * 2 * 3 * 3 * 5 * 4 * 3 * 3 * 2 * 3 * 3)
+        let wrong = all.first { Verdict.judge($0) != expected($0) }
+        #expect(wrong == nil)
+    }
+
+    @Test func whatAsksForARefreshWithoutAnOccasionIsWhatARefreshCures() {
+        let curable: [Verdict] = [
+            .lost, .stale(JudgementTests.lossy), .broken(because: ""),
+            .undumpable([.leaveHotAddedMemoryAlone]),
+        ]
+        let others: [Verdict] = [
+            .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current,
+            .waiting(JudgementTests.lossy), .trusted(because: ""),
+        ]
+        for verdict in curable {
+            #expect(verdict.needsRefresh(on: .routine) && verdict.needsRefresh(on: .hotplug))
+        }
+        for verdict in others {
+            #expect(!verdict.needsRefresh(on: .routine) && !verdict.needsRefresh(on: .hotplug))
+        }
+        #expect(Verdict.unverified(because: "").needsRefresh(on: .hotplug))
+        #expect(!Verdict.unverified(because: "").needsRefresh(on: .routine))
     }
 
     @Test func coverageNamesBothDirections() {
-        let lost = Coverage(live: JudgementTests.grown, described: JudgementTests.machine)
-        #expect(lost.missingMemory.byteCount == 256 << 20)
-        #expect(lost.missingCPUs == NumberSet([2]))
-        #expect(lost.phantomMemory.isEmpty && lost.phantomCPUs.isEmpty)
-        #expect(lost.losesAnything && !lost.isExact)
-        let gone = Coverage(live: JudgementTests.machine, described: JudgementTests.grown)
-        #expect(gone.phantomMemory.byteCount == 256 << 20)
-        #expect(gone.phantomCPUs == NumberSet([2]))
-        #expect(!gone.losesAnything && !gone.isExact)
-        let same = Coverage(live: JudgementTests.grown, described: JudgementTests.grown)
-        #expect(same.isExact && !same.losesAnything)
+        let lossy = JudgementTests.lossy
+        #expect(lossy.missingMemory.byteCount == 256 << 20 && lossy.missingCPUs == NumberSet([2]))
+        #expect(lossy.phantomMemory.isEmpty && lossy.phantomCPUs.isEmpty)
+        #expect(lossy.losesAnything && !lossy.isExact)
+        let ghostly = JudgementTests.ghostly
+        #expect(ghostly.phantomMemory.byteCount == 256 << 20)
+        #expect(ghostly.phantomCPUs == NumberSet([2]))
+        #expect(!ghostly.losesAnything && !ghostly.isExact)
+        #expect(JudgementTests.exact.isExact && !JudgementTests.exact.losesAnything)
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Foundation
 import Testing
+
+@testable import Engine
 
 /// What bars a reload before anything is dropped: files that are not what they should be.
 ///
@@ -26,7 +27,7 @@ import Testing
     }
 
     private func obstacle(
-        kernel: Data? = kernel, initrd: Data? = Data([1]), commandLine: String = "nr_cpus=1",
+        kernel: Data? = kernel, initrd: Data? = Data([1]), commandLine: String? = "nr_cpus=1",
         files: [String: String] = [:]
     ) throws -> Obstacle? {
         let machine = try RecordedMachine(
@@ -36,8 +37,8 @@ import Testing
         let source = ImageSource(
             kernel: place ?? machine.root.path("/boot/vmlinuz"),
             initrd: disk ?? machine.root.path("/boot/initrd"), commandLine: commandLine)
-        let engine = Engine(root: machine.root, source: source, architecture: .x86)
-        return engine.obstacle(given: try engine.look())
+        var engine = Engine(root: machine.root, source: source, architecture: .x86)
+        return engine.obstacle(given: try engine.look(.cheap, now: 0))
     }
 
     @Test func nothingBarsARightOne() throws {
@@ -60,9 +61,9 @@ import Testing
         }
         let machine = try RecordedMachine(RecordedMachine.stock)
         let source = ImageSource(kernel: "/dev/null", initrd: nil, commandLine: "")
-        let engine = Engine(root: machine.root, source: source, architecture: .x86)
-        #expect(
-            engine.obstacle(given: try engine.look()) == .notAFile(.kernel, path: "/dev/null"))
+        var engine = Engine(root: machine.root, source: source, architecture: .x86)
+        let look = try engine.look(.cheap, now: 0)
+        #expect(engine.obstacle(given: look) == .notAFile(.kernel, path: "/dev/null"))
     }
 
     @Test func filesThatAreNoKernels() throws {
@@ -100,6 +101,18 @@ import Testing
             try obstacle(commandLine: String(repeating: "x", count: 2_018))
                 == .commandLineTooLong(length: 2_018, limit: 2_017))
         #expect(try obstacle(commandLine: String(repeating: "x", count: 2_017)) == nil)
+        guard case .noCommandLine = try obstacle(commandLine: nil) else {
+            return #expect(Bool(false))
+        }
+    }
+
+    @Test func aResidentCommandLineIsTheAdministratorsAndComplete() {
+        let text = "elfcorehdr=0x33000000 console=ttyS0  nr_cpus=1 dmcryptkeys=0x1 elfcorehdr=3K"
+        #expect(ResidentCommandLine.administrators(text) == "console=ttyS0 nr_cpus=1")
+        let needs = [CaptureNeed.leaveHotAddedMemoryAlone]
+        #expect(ResidentCommandLine.completing("a b", with: needs) == "a b acpi_no_memhotplug")
+        #expect(ResidentCommandLine.completing("", with: needs) == "acpi_no_memhotplug")
+        #expect(ResidentCommandLine.completing("a", with: []) == "a")
     }
 
     @Test func signaturesAreSeen() {
@@ -117,7 +130,7 @@ import Testing
 
     @Test func everyObstacleIsOneSentence() {
         let all: [Obstacle] = [
-            .noSource, .loadingDisabled, .noLoadsLeft,
+            .noSource, .noCommandLine(because: "it is hidden"), .loadingDisabled, .noLoadsLeft,
             .unreadable(.kernel, path: "/k", because: "No such file or directory"),
             .notAFile(.initrd, path: "/i"), .empty(.kernel, path: "/k"),
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),

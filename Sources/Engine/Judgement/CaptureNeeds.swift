@@ -45,16 +45,30 @@ package enum CaptureNeed: String, CaseIterable, Codable {
         }
     }
 
+    /// A need that a command line does not fulfil.
+    package struct Lack: Hashable, Codable {
+        /// What is needed.
+        package let need: CaptureNeed
+        /// How much it matters.
+        package let urgency: Urgency
+
+        /// Creates a lack.
+        package init(_ need: CaptureNeed, _ urgency: Urgency) {
+            self.need = need
+            self.urgency = urgency
+        }
+    }
+
     /// Returns what a machine needs and a command line lacks.
     package static func lacking(
         in commandLine: String, on machine: HotplugMemory
-    ) -> [(need: CaptureNeed, urgency: Urgency)] {
+    ) -> [Lack] {
         let parameters = Set(commandLine.split(separator: " "))
         return allCases.compactMap { need in
             guard let urgency = need.urgency(on: machine),
                 !parameters.contains(Substring(need.parameter))
             else { return nil }
-            return (need, urgency)
+            return Lack(need, urgency)
         }
     }
 }

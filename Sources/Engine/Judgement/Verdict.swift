@@ -1,38 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// All that is known of the machine and its crash kernel at one moment.
-package struct Observation: Equatable {
-    /// The architecture the kernel runs on.
-    package var architecture: Architecture
-    /// The machine as it is now.
-    package var live: Fact<LiveSystem>
-    /// The crash kernel's reserved ranges; known and empty without `crashkernel=`.
-    package var reserved: Fact<[AddressRange]>
-    /// What the kernel says without being locked.
-    package var support: KernelSupport
-    /// The answer of `crash_hotplug`; `nil` where the kernel has no such feature.
-    package var keepsUp: Bool?
-    /// The machine as the loaded image describes it; `nil` where nobody can tell.
-    package var described: LiveSystem?
-    /// Whether an image must be there: it was, and what removed it was no administrator's wish.
-    package var expectsImage: Bool
-
-    /// Creates an observation from its parts.
-    package init(
-        architecture: Architecture = .current, live: Fact<LiveSystem>,
-        reserved: Fact<[AddressRange]>, support: KernelSupport, keepsUp: Bool? = nil,
-        described: LiveSystem? = nil, expectsImage: Bool = false
-    ) {
-        self.architecture = architecture
-        self.live = live
-        self.reserved = reserved
-        self.support = support
-        self.keepsUp = keepsUp
-        self.described = described
-        self.expectsImage = expectsImage
-    }
-}
-
 /// What an observation means for a crash right now (DESIGN.md section 5).
 package enum Verdict: Equatable {
     /// The kernel was built without kexec.
@@ -45,12 +12,19 @@ package enum Verdict: Equatable {
     case lost
     /// The architecture's images never go stale.
     case neverStale
-    /// The kernel updates the image by itself.
-    case kernelKeepsUp
     /// The image describes the machine exactly.
     case current
+    /// The image describes another machine, and the kernel, which keeps it up, may be about to see
+    /// to that.
+    case waiting(Coverage)
     /// The image describes another machine.
     case stale(Coverage)
+    /// An image is there that a crash could not use; why.
+    case broken(because: String)
+    /// The image describes the machine, but its capture kernel could not read all of it.
+    case undumpable([CaptureNeed])
+    /// The image cannot be looked at, but the kernel says that it keeps it up; why it cannot.
+    case trusted(because: String)
     /// Nobody can tell whether the image describes the machine; why.
     case unverified(because: String)
 }
@@ -59,21 +33,44 @@ extension Verdict {
     /// Judges an observation; pure, so every row of the table can be tested.
     package static func judge(_ seen: Observation) -> Verdict {
         guard let isLoaded = seen.support.isLoaded else { return .unsupported }
-        guard isLoaded else {
+        guard isLoaded, seen.finding != .known(.nothing) else {
             if case .known(let ranges) = seen.reserved, ranges.isEmpty { return .nothingReserved }
             return seen.expectsImage ? .lost : .nothingLoaded
         }
         if seen.architecture == .z { return .neverStale }
-        if seen.keepsUp == true { return .kernelKeepsUp }
-        switch (seen.live, seen.described) {
-        case (.unknown(let reason), _):
-            return .unverified(because: reason)
-        case (.known, nil):
-            return .unverified(because: "the image was not loaded by this daemon")
-        case (.known(let live), .some(let described)):
-            let coverage = Coverage(live: live, described: described)
-            return coverage.isExact ? .current : .stale(coverage)
+        switch seen.finding {
+        case .known(.broken(let reason)):
+            return .broken(because: reason)
+        case .known(.image(let image)) where image.integrity == .mismatch:
+            return .broken(because: "its digest does not fit its contents")
+        case .known:
+            switch seen.coverage {
+            case .known(let coverage): return judge(coverage, seen)
+            case .unknown(let reason): return judgeUnseen(seen, because: reason)
+            }
+        case .unknown(let reason):
+            return judgeUnseen(seen, because: reason)
         }
+    }
+
+    /// Judges an image whose description of the machine has been read.
+    private static func judge(_ coverage: Coverage, _ seen: Observation) -> Verdict {
+        if coverage.isExact {
+            let lacks = seen.lacks.filter { $0.urgency == .now }.map(\.need)
+            return lacks.isEmpty ? .current : .undumpable(lacks)
+        }
+        let isBeingSeenTo = seen.keepsUp == true && seen.staleFor < seen.grace
+        return isBeingSeenTo ? .waiting(coverage) : .stale(coverage)
+    }
+
+    /// Judges an image that cannot be looked at by what is remembered of it.
+    private static func judgeUnseen(_ seen: Observation, because reason: String) -> Verdict {
+        if seen.keepsUp == true { return .trusted(because: reason) }
+        guard let live = seen.live.value, let remembered = seen.remembered else {
+            return .unverified(because: reason)
+        }
+        let coverage = Coverage(live: live, described: remembered)
+        return coverage.isExact ? .current : .stale(coverage)
     }
 
     /// Whether the image must be brought up to date, given what made us look.
@@ -82,9 +79,10 @@ extension Verdict {
     /// a look that nothing occasioned must not load again and again.
     package func needsRefresh(on occasion: Occasion) -> Bool {
         switch self {
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .kernelKeepsUp, .current:
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current, .waiting,
+            .trusted:
             false
-        case .lost, .stale:
+        case .lost, .stale, .broken, .undumpable:
             true
         case .unverified:
             occasion == .hotplug

@@ -8,6 +8,8 @@
 package enum Obstacle: Error, Hashable {
     /// No kernel was named.
     case noSource
+    /// No command line was named, and that of the loaded image is not known; why.
+    case noCommandLine(because: String)
     /// `kernel.kexec_load_disabled` is 1.
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
@@ -36,6 +38,9 @@ extension Obstacle: CustomStringConvertible {
         switch self {
         case .noSource:
             "no crash kernel is configured: set KDUMP_HOTPLUGD_KERNEL in /etc/default/kdump-hotplugd"
+        case .noCommandLine(let reason):
+            "the command line of the loaded image is not known (\(reason)): set"
+                + " KDUMP_HOTPLUGD_COMMAND_LINE in /etc/default/kdump-hotplugd"
         case .loadingDisabled:
             "kernel.kexec_load_disabled is 1, so no crash kernel can be loaded before the next boot"
         case .noLoadsLeft:

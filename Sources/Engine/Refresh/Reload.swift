@@ -16,34 +16,51 @@ struct Reload {
     /// kernel's alignment of 2 MiB (CONFIG_PHYSICAL_ALIGN of the distributions).
     private static let overhead: UInt64 = 4 << 20
 
-    /// Prepares to load `source`.
+    /// Prepares to load `source` in place of what was seen.
     ///
     /// - Throws: The first obstacle found.
     static func prepare(
-        _ source: ImageSource?, within reserved: Fact<[AddressRange]>, support: KernelSupport,
-        on architecture: Architecture
+        _ source: ImageSource?, insteadOf seen: Observation
     ) throws(Obstacle) -> Reload {
+        let support = seen.support
         if support.loadingDisabled { throw .loadingDisabled }
         if support.loadsLeft == 0 { throw .noLoadsLeft }
         guard let source else { throw .noSource }
+        let commandLine = try commandLine(of: source, insteadOf: seen)
         let kernel = try ImageFile(.kernel, at: source.kernel)
         let initrd = try source.initrd.map { path throws(Obstacle) in
             try ImageFile(.initrd, at: path)
         }
         let prefix = try kernel.prefix(KernelFormat.prefixSize)
-        guard let format = KernelFormat(prefix: prefix, for: architecture) else {
+        guard let format = KernelFormat(prefix: prefix, for: seen.architecture) else {
             throw .notAKernel(path: source.kernel)
         }
         if support.lockdown != .none && !format.isSigned { throw .unsigned(path: source.kernel) }
-        let length = source.commandLine.utf8.count
+        let length = commandLine.utf8.count
         if let limit = format.commandLineLimit, length > limit {
             throw .commandLineTooLong(length: length, limit: limit)
         }
         let needed = max(format.memory, kernel.size) + (initrd?.size ?? 0) + overhead
-        if let room = reserved.value?.map(\.byteCount).max(), needed > room {
+        if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
             throw .tooLarge(needed: needed, reserved: room)
         }
-        return Reload(kernel: kernel, initrd: initrd, commandLine: source.commandLine)
+        return Reload(kernel: kernel, initrd: initrd, commandLine: commandLine)
+    }
+
+    /// The command line: the one that was named, else that of the image that is loaded; and behind
+    /// it whatever it lacks on this machine.
+    private static func commandLine(
+        of source: ImageSource, insteadOf seen: Observation
+    ) throws(Obstacle) -> String {
+        let named: String
+        switch (source.commandLine, seen.image?.commandLine) {
+        case (.some(let text), _): named = text
+        case (nil, .known(let text)): named = ResidentCommandLine.administrators(text)
+        case (nil, .unknown(let reason)): throw .noCommandLine(because: reason)
+        case (nil, nil): throw .noCommandLine(because: "no image could be read")
+        }
+        let lacks = CaptureNeed.lacking(in: named, on: seen.hotplugMemory)
+        return ResidentCommandLine.completing(named, with: lacks.map(\.need))
     }
 
     /// Makes both files ready for the moment of danger.

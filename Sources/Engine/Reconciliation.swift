@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Engine {
+    /// What the engine remembers between looks, and its caller keeps across restarts of a boot.
+    package struct Memory: Hashable, Codable {
+        /// The machine as it was when the engine loaded the image that is there; `nil` where the
+        /// image is another's.
+        package var described: LiveSystem?
+        /// Whether a load of ours failed after the kernel had dropped the old image.
+        package var expectsImage = false
+        /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
+        package var layout: KernelLayout?
+
+        /// Creates the memory of an engine that has done nothing yet.
+        package init() {}
+    }
+
+    /// One observation with its verdict.
+    package struct Look: Equatable {
+        /// What was seen.
+        package let observation: Observation
+        /// What it means.
+        package let verdict: Verdict
+        /// How many bytes of memory were read for it.
+        package let byteCount: UInt64
+    }
+
+    /// One successful load.
+    package struct Refresh: Hashable, Codable {
+        /// How long the machine was unprotected, in microseconds: the duration of the system call.
+        package let window: UInt64
+    }
+
+    /// How a reconciliation ended.
+    package enum End: Equatable {
+        /// Nothing is left to do.
+        case settled
+        /// A refresh is needed and cannot be attempted; the image in place stays.
+        case blocked(Obstacle)
+        /// A refresh is needed, but the last one did not change the verdict.
+        case uncured
+        /// The kernel was busy with another load; nothing was dropped.
+        case busy
+        /// The kernel refused the load; the image in place stays.
+        case refused(SystemError)
+        /// The load failed after the old image was dropped: nothing is loaded.
+        case unprotected(SystemError)
+        /// The machine went on changing for as long as we were willing to follow.
+        case stillMoving
+    }
+
+    /// What a reconciliation found and did.
+    package struct Reconciliation: Equatable {
+        /// The last look.
+        package let look: Look
+        /// What made the refreshes necessary: the verdict of the first look.
+        package let occasionedBy: Verdict
+        /// The refreshes, in order.
+        package let refreshes: [Refresh]
+        /// How it ended.
+        package let end: End
+    }
+}
