@@ -67,22 +67,6 @@ extension Machine {
         try unplug("cpu-\(socket)", within: Self.hotplugTime)
     }
 
-    /// The System RAM of the guest, adjacent ranges joined, as its `/proc/iomem` has it.
-    package func systemMemory() throws(GuestError) -> [Range<UInt64>] {
-        var ranges: [Range<UInt64>] = []
-        for line in try expect("grep -a 'System RAM' /proc/iomem").split(separator: "\n") {
-            let ends = line.prefix { $0 != ":" }.split { $0 == "-" || $0 == " " }
-                .compactMap { UInt64($0, radix: 16) }
-            guard ends.count == 2 else { throw .garbled("iomem: \(line)") }
-            if let last = ranges.last, last.upperBound == ends[0] {
-                ranges[ranges.count - 1] = last.lowerBound..<ends[1] + 1
-            } else {
-                ranges.append(ends[0]..<ends[1] + 1)
-            }
-        }
-        return ranges
-    }
-
     /// The numbers of the CPUs that the guest has, online or not.
     package func processors() throws(GuestError) -> Set<Int> {
         let names = try expect("cd /sys/devices/system/cpu && echo cpu[0-9]*")

@@ -6,7 +6,8 @@ import Synchronization
 /// A running test guest: Debian with a real kernel, systemd and udevd, in QEMU.
 ///
 /// It goes away with this object, with everything written in it. Everything blocks, with a time
-/// limit. Hot-plugging is in Hotplug.swift, crashing in Crash.swift.
+/// limit. Hot-plugging is in Hotplug.swift, crashing in Crash.swift,
+/// looking into its memory in Memory.swift.
 package final class Machine {
     /// How often a guest had to be started twice; see ``boot(_:_:within:)``.
     package static var repeatedBoots: Int { repeats.load(ordering: .relaxed) }
@@ -20,7 +21,7 @@ package final class Machine {
     let machineProtocol: MachineProtocol
     private let emulator: Emulator
     private static let repeats = Atomic(0)
-    private let directory: String
+    let directory: String
 
     /// Boots a guest, and returns when it takes commands.
     ///

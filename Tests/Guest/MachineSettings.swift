@@ -12,6 +12,8 @@ package struct MachineSettings: Sendable {
     package var memory = 1024
     /// Added to the kernel's command line.
     package var commandLine = ""
+    /// Whether tests can read and change the guest's memory from outside; see Memory.swift.
+    package var sharesMemory = false
 
     /// The settings of a guest that runs `kernel`, with `payload` if there is one.
     package init(_ kernel: Kernel, payload: String? = nil) {
@@ -26,7 +28,8 @@ package struct MachineSettings: Sendable {
             "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
             // A kernel ≥ 6.9 that believes it is on bare metal ignores CPUs that were not there at
             // boot. TCG's own signature it does not know, VMware's it does.
-            "-cpu", "qemu64,-hypervisor", "-machine", "q35,vmport=on",
+            "-cpu", "qemu64,-hypervisor",
+            "-machine", "q35,vmport=on" + (sharesMemory ? ",memory-backend=ram" : ""),
             "-smbios", "type=1,serial=VMware-kdump",
             // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.
             "-m", "\(memory)M,slots=8,maxmem=128G",
@@ -44,7 +47,19 @@ package struct MachineSettings: Sendable {
                 "-drive", "file=\(directory)/payload.ext4,if=virtio,format=raw,readonly=on",
             ]
         }
+        if sharesMemory {
+            let file = Self.memoryFile(in: directory)
+            arguments += [
+                "-object",
+                "memory-backend-file,id=ram,mem-path=\(file),size=\(memory)M,share=on",
+            ]
+        }
         return arguments
+    }
+
+    /// Where the memory of a guest that shares it lies.
+    static func memoryFile(in directory: String) -> String {
+        directory + "/memory"
     }
 
     private var kernelArguments: String {

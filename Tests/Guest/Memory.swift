@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The physical memory of a guest: what its map says, and what is really in it.
+///
+/// A guest that shares its memory (``MachineSettings/sharesMemory``) has it in a file of this machine.
+/// Through that, a test reads the resident crash image without asking any kernel, and damages it
+/// behind the kernel's back, as a stray DMA would; a stock kernel lets nobody do that from inside.
+extension Machine {
+    /// Up to here q35 has the memory of boot at the file's own offsets, however much there is.
+    private static let sharedEnd: UInt64 = 2 << 30
+
+    /// The bytes at a physical address of the guest, of its memory at boot.
+    package func memory(at address: UInt64, count: Int) throws(GuestError) -> [UInt8] {
+        try withSharedMemory(address, count) { file in
+            Array(try file.read(upToCount: count) ?? Data())
+        }
+    }
+
+    /// Replaces the bytes at a physical address of the guest; nobody in it is told.
+    package func overwrite(at address: UInt64, with bytes: [UInt8]) throws(GuestError) {
+        try withSharedMemory(address, bytes.count) { try $0.write(contentsOf: bytes) }
+    }
+
+    /// The System RAM of the guest, adjacent ranges joined, as its `/proc/iomem` has it.
+    package func systemMemory() throws(GuestError) -> [Range<UInt64>] {
+        try ranges(named: "System RAM")
+    }
+
+    /// The memory reserved for the crash kernel, as the guest's `/proc/iomem` has it.
+    package func reservedMemory() throws(GuestError) -> [Range<UInt64>] {
+        try ranges(named: "Crash kernel")
+    }
+
+    private func ranges(named name: String) throws(GuestError) -> [Range<UInt64>] {
+        var ranges: [Range<UInt64>] = []
+        for line in try expect("grep -a '\(name)' /proc/iomem").split(separator: "\n") {
+            let ends = line.prefix { $0 != ":" }.split { $0 == "-" || $0 == " " }
+                .compactMap { UInt64($0, radix: 16) }
+            guard ends.count == 2 else { throw .garbled("iomem: \(line)") }
+            if let last = ranges.last, last.upperBound == ends[0] {
+                ranges[ranges.count - 1] = last.lowerBound..<ends[1] + 1
+            } else {
+                ranges.append(ends[0]..<ends[1] + 1)
+            }
+        }
+        return ranges
+    }
+
+    private func withSharedMemory<Result>(
+        _ address: UInt64, _ count: Int, _ body: (FileHandle) throws -> Result
+    ) throws(GuestError) -> Result {
+        let end = min(UInt64(settings.memory) << 20, Self.sharedEnd)
+        guard settings.sharesMemory, address <= end, UInt64(count) <= end - address else {
+            throw .refused("no shared memory at 0x\(String(address, radix: 16))")
+        }
+        let path = MachineSettings.memoryFile(in: directory)
+        do {
+            // Not for appending and not truncated: the file is mapped by QEMU.
+            let file = try FileHandle(forUpdating: URL(filePath: path))
+            try file.seek(toOffset: address)
+            return try body(file)
+        } catch {
+            throw .tool("\(path): \(error)")
+        }
+    }
+}
