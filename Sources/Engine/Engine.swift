@@ -46,9 +46,12 @@ package struct Engine {
 
     /// Looks at the machine and at reserved memory, and judges what is seen; changes nothing there.
     ///
-    /// `now` is the time in microseconds of a monotonic clock.
+    /// `now` tells the time in microseconds of a monotonic clock.
     /// - Throws: A `SystemError` where the kernel's own files cannot be read.
-    package mutating func look(_ depth: Audit.Depth, now: UInt64) throws(SystemError) -> Look {
+    package mutating func look(
+        _ depth: Audit.Depth, now: () -> UInt64
+    ) throws(SystemError) -> Look {
+        let begin = now()
         let support = try KernelSupport(of: root)
         let view = LiveView(of: root, on: architecture)
         let report = audit(depth, view, support)
@@ -61,13 +64,15 @@ package struct Engine {
         seen.keepsUp = seen.image?.books.kernelKeepsUp
         if case .unknown = seen.finding, support.isLoaded == true { seen.keepsUp = try keepsUp() }
         if case .known(let coverage) = seen.coverage, !coverage.isExact {
-            let since = staleSince ?? now
+            let since = staleSince ?? begin
             staleSince = since
-            seen.staleFor = now - since
+            seen.staleFor = begin - since
         } else {
             staleSince = nil
         }
-        return Look(observation: seen, verdict: .judge(seen), byteCount: report.byteCount)
+        return Look(
+            observation: seen, verdict: .judge(seen), byteCount: report.byteCount,
+            microseconds: now() - begin)
     }
 
     /// Returns what would bar a reload now, without attempting one.
@@ -87,7 +92,7 @@ package struct Engine {
     package mutating func reconcile(
         on occasion: Occasion, _ depth: Audit.Depth = .cheap, now: () -> UInt64
     ) throws(SystemError) -> Reconciliation {
-        var look = try look(depth, now: now())
+        var look = try look(depth, now: now)
         let first = look.verdict
         var occasion = occasion
         var refreshes: [Refresh] = []
@@ -134,14 +139,14 @@ package struct Engine {
             memory.described = look.observation.live.value
             memory.expectsImage = false
             let refresh = Refresh(window: attempt.microseconds)
-            return (try self.look(.thorough, now: now()), refresh, nil)
+            return (try self.look(.thorough, now: now), refresh, nil)
         }
         let error = SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport(of: root).isLoaded == true
         if stillLoaded { return (look, nil, .refused(error)) }
         memory.described = nil
         memory.expectsImage = true
-        return (try self.look(.cheap, now: now()), nil, .unprotected(error))
+        return (try self.look(.cheap, now: now), nil, .unprotected(error))
     }
 
     /// Looks into reserved memory, where there is something to look at.

@@ -21,8 +21,10 @@ extension Engine {
         package let observation: Observation
         /// What it means.
         package let verdict: Verdict
-        /// How many bytes of memory were read for it.
+        /// How many bytes of the kernel's memory were read for it.
         package let byteCount: UInt64
+        /// How long it took, in microseconds.
+        package let microseconds: UInt64
     }
 
     /// One successful load.

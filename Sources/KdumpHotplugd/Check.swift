@@ -43,7 +43,7 @@ struct Check {
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {
-            let look = try engine.look(.thorough, now: 0)
+            let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
             let report = Report(
                 of: look, obstacle: engine.obstacle(given: look), daemon: daemon)
             return (report, [])
@@ -91,5 +91,6 @@ extension Report {
         refresh = .none
         obstacles = []
         self.daemon = daemon
+        audit = nil
     }
 }

@@ -46,12 +46,7 @@ final class EventLoop {
     /// It is the time of asking, not the one at which the loop last woke up: loading a crash
     /// kernel takes seconds, and a pause that is to follow it must not have passed meanwhile.
     ///
-    /// The corresponding C function is `clock_gettime`.
-    var now: UInt64 {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
-    }
+    var now: UInt64 { MonotonicClock.microseconds() }
 
     /// Calls `body` whenever `fd` has something to read, an error to collect included.
     ///

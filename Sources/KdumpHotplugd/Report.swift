@@ -40,6 +40,14 @@ struct Report: Codable, Equatable {
         let lacks: [String]
     }
 
+    /// What the look at the machine cost.
+    struct Cost: Codable, Equatable {
+        /// How many bytes of the kernel's memory were read.
+        let bytesRead: UInt64
+        /// How long it took, in microseconds.
+        let microseconds: UInt64
+    }
+
     /// The core header in reserved memory.
     struct CoreHeader: Codable, Equatable {
         var place: Range
@@ -103,6 +111,7 @@ struct Report: Codable, Equatable {
     let refresh: Method
     let obstacles: [String]
     var daemon: Daemon
+    let audit: Cost?
 }
 
 extension Report {
@@ -112,6 +121,7 @@ extension Report {
         let needsLoads = look.verdict.needsLoads(keptUp: seen.keepsUp == true)
         let obstacle = needsLoads ? obstacle : nil
         self.daemon = daemon
+        audit = Cost(bytesRead: look.byteCount, microseconds: look.microseconds)
         (verdict, summary) = Level.judge(look, obstacle: obstacle, daemon: daemon)
         loaded = seen.support.isLoaded ?? false
         loader = seen.image?.maker?.rawValue

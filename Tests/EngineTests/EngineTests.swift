@@ -83,8 +83,8 @@ import Testing
             loaded.put([0xFF], at: LoadedMachine.kernel.start + 0x100)
         }
         var engine = engine(machine)
-        #expect(try engine.look(.cheap, now: 0).verdict == .current)
-        guard case .broken = try engine.look(.thorough, now: 0).verdict else {
+        #expect(try engine.look(.cheap, now: { 0 }).verdict == .current)
+        guard case .broken = try engine.look(.thorough, now: { 0 }).verdict else {
             Issue.record("damage went unnoticed")
             return
         }
@@ -110,7 +110,7 @@ import Testing
         var engine = engine(machine, memory)
         #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .current)
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
-        guard case .stale = try engine.look(.cheap, now: 0).verdict else {
+        guard case .stale = try engine.look(.cheap, now: { 0 }).verdict else {
             Issue.record("not stale")
             return
         }
@@ -118,12 +118,12 @@ import Testing
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .nothingLoaded)
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
-        guard case .unverified = try engine.look(.cheap, now: 0).verdict else {
+        guard case .unverified = try engine.look(.cheap, now: { 0 }).verdict else {
             Issue.record("still remembered")
             return
         }
         try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
-        guard case .trusted = try engine.look(.cheap, now: 0).verdict else {
+        guard case .trusted = try engine.look(.cheap, now: { 0 }).verdict else {
             Issue.record("the kernel is not trusted")
             return
         }
@@ -146,6 +146,6 @@ import Testing
     @Test func reportsFilesThatCannotBeRead() throws {
         let machine = try RecordedMachine(["/sys/kernel/kexec_crash_loaded/file": ""])
         var engine = engine(machine)
-        #expect(throws: SystemError.self) { try engine.look(.cheap, now: 0) }
+        #expect(throws: SystemError.self) { try engine.look(.cheap, now: { 0 }) }
     }
 }

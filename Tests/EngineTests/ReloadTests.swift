@@ -38,7 +38,7 @@ import Testing
             kernel: place ?? machine.root.path("/boot/vmlinuz"),
             initrd: disk ?? machine.root.path("/boot/initrd"), commandLine: commandLine)
         var engine = Engine(root: machine.root, source: source, architecture: .x86)
-        return engine.obstacle(given: try engine.look(.cheap, now: 0))
+        return engine.obstacle(given: try engine.look(.cheap, now: { 0 }))
     }
 
     @Test func nothingBarsARightOne() throws {
@@ -62,7 +62,7 @@ import Testing
         let machine = try RecordedMachine(RecordedMachine.stock)
         let source = ImageSource(kernel: "/dev/null", initrd: nil, commandLine: "")
         var engine = Engine(root: machine.root, source: source, architecture: .x86)
-        let look = try engine.look(.cheap, now: 0)
+        let look = try engine.look(.cheap, now: { 0 })
         #expect(engine.obstacle(given: look) == .notAFile(.kernel, path: "/dev/null"))
     }
 
@@ -134,11 +134,12 @@ import Testing
             .unreadable(.kernel, path: "/k", because: "No such file or directory"),
             .notAFile(.initrd, path: "/i"), .empty(.kernel, path: "/k"),
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),
+            .refused(path: "/k", because: "Operation not permitted"), .untried(path: "/k"),
             .commandLineTooLong(length: 3, limit: 2), .tooLarge(needed: 2, reserved: 1),
         ]
         for obstacle in all {
             #expect(!obstacle.description.contains("\n"))
-            #expect(obstacle.description.count < 130)
+            #expect(obstacle.description.count < 150)
             #expect(obstacle.description.last != ".")
         }
     }

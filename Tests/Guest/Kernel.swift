@@ -12,5 +12,8 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// The kernel rewrites the core header itself after an addition (`crash_hotplug` is 1).
     package static let v6_12 = Kernel(description: "6.12")
 
+    /// All of them.
+    package static let all = [v6_1, v6_12]
+
     package let description: String
 }

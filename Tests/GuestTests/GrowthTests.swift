@@ -48,7 +48,7 @@ extension GuestTests {
             #expect(user.output.contains("seen by       the daemon, "))
             let json = try guest.check("--json")
             #expect(json.output.contains("\"verdict\" : \"OK\""))
-            #expect(json.output.contains("\"loader\" : \"kdump-hotplugd\""))
+            #expect(json.output.contains("\"loader\" : \"kexec_file_load\""))
         }
 
         @Test func `on 6.12 the daemon loads nothing, and the dump is whole`() throws {

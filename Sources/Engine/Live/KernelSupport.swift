@@ -14,6 +14,8 @@ package struct KernelSupport: Equatable {
     package let loadsLeft: Int?
     /// The kernel's lockdown level.
     package let lockdown: Lockdown
+    /// Whether a kernel to reboot into is loaded beside the crash kernel.
+    package let isRebootPrepared: Bool
 
     /// How far the kernel defends itself against root (kernel_lockdown(7)).
     package enum Lockdown: String, Equatable, Codable {
@@ -28,12 +30,13 @@ package struct KernelSupport: Equatable {
     /// Creates a value from its parts.
     package init(
         isLoaded: Bool?, loadingDisabled: Bool = false, loadsLeft: Int? = nil,
-        lockdown: Lockdown = .none
+        lockdown: Lockdown = .none, isRebootPrepared: Bool = false
     ) {
         self.isLoaded = isLoaded
         self.loadingDisabled = loadingDisabled
         self.loadsLeft = loadsLeft
         self.lockdown = lockdown
+        self.isRebootPrepared = isRebootPrepared
     }
 
     /// Asks the kernel below `root`.
@@ -45,6 +48,8 @@ package struct KernelSupport: Equatable {
             try root.line(
                 of: "/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded")
         isLoaded = loaded.map { $0 == "1" }
+        isRebootPrepared =
+            try root.line(of: "/sys/kernel/kexec/loaded", "/sys/kernel/kexec_loaded") == "1"
         loadingDisabled = try root.line(of: "/proc/sys/kernel/kexec_load_disabled") == "1"
         loadsLeft = try root.line(of: "/proc/sys/kernel/kexec_load_limit_panic")
             .flatMap { Int($0) }

@@ -17,6 +17,19 @@ enum Kexec {
         let microseconds: UInt64
     }
 
+    /// Asks the kernel whether it would load a file at all, without touching the crash image.
+    ///
+    /// It loads the file as the kernel to reboot into, for which it is checked alike, signature
+    /// included, and unloads it again. Nothing may be loaded there before.
+    ///
+    /// The corresponding C function is `kexec_file_load`, without KEXEC_FILE_ON_CRASH.
+    static func rehearse(kernel: CInt) -> CInt {
+        let load = UInt(KEXEC_FILE_NO_INITRAMFS)
+        let refusal = unsafe -ckexec_file_load(kernel, -1, 1, "", load)
+        guard refusal == 0 else { return refusal }
+        return unsafe -ckexec_file_load(-1, -1, 1, "", UInt(KEXEC_FILE_UNLOAD))
+    }
+
     /// Loads a crash kernel from files over the one that is loaded; never unloads first.
     ///
     /// The corresponding C function is `kexec_file_load`, with KEXEC_FILE_ON_CRASH.
@@ -25,16 +38,9 @@ enum Kexec {
     ) -> Attempt {
         var flags = UInt(KEXEC_FILE_ON_CRASH)
         if initrd == nil { flags |= UInt(KEXEC_FILE_NO_INITRAMFS) }
-        let start = monotonicMicroseconds()
+        let start = MonotonicClock.microseconds()
         let result = unsafe ckexec_file_load(
             kernel, initrd ?? -1, commandLine.utf8.count + 1, commandLine, flags)
-        return Attempt(errno: -result, microseconds: monotonicMicroseconds() - start)
-    }
-
-    /// The corresponding C function is `clock_gettime`, with CLOCK_MONOTONIC.
-    private static func monotonicMicroseconds() -> UInt64 {
-        var now = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
-        return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
+        return Attempt(errno: -result, microseconds: MonotonicClock.microseconds() - start)
     }
 }

@@ -26,6 +26,11 @@ package enum Obstacle: Error, Hashable {
     case notAKernel(path: String)
     /// The kernel file has no signature, and a locked-down kernel loads no other.
     case unsigned(path: String)
+    /// The kernel file has a signature that a locked-down kernel refuses; why.
+    case refused(path: String, because: String)
+    /// The machine is locked down, and whether it takes the kernel file cannot be tried, because
+    /// another kernel is loaded to reboot into.
+    case untried(path: String)
     /// The command line is longer than the crash kernel takes, both in bytes.
     case commandLineTooLong(length: Int, limit: Int)
     /// Kernel and initrd together do not fit into reserved memory, both in bytes.
@@ -58,6 +63,12 @@ extension Obstacle: CustomStringConvertible {
             "\(path) is not a kernel image that kexec_file_load takes: name an uncompressed one"
         case .unsigned(let path):
             "the kernel \(path) is not signed, and this machine is locked down: name a signed one"
+        case .refused(let path, let reason):
+            "this machine is locked down and refuses the kernel \(path) (\(reason)): name one that"
+                + " is signed with a key it trusts"
+        case .untried(let path):
+            "this machine is locked down, and the kernel \(path) cannot be tried while another is"
+                + " loaded to reboot into: unload that with kexec -u"
         case .commandLineTooLong(let length, let limit):
             "the crash kernel's command line has \(length) bytes and may have \(limit): shorten it"
         case .tooLarge(let needed, let reserved):

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 /// A reload that has passed every check which can be made while the old image is still loaded.
 ///
 /// Preparing one opens both files, holding them reads them into memory, and neither drops anything;
@@ -8,6 +10,8 @@ struct Reload {
     private let kernel: ImageFile
     private let initrd: ImageFile?
     private let commandLine: String
+    /// The kernel's path, where the load must be rehearsed because the machine is locked down.
+    private let rehearsal: String?
 
     /// What a load puts beside kernel and initrd, in bytes.
     ///
@@ -35,7 +39,9 @@ struct Reload {
         guard let format = KernelFormat(prefix: prefix, for: seen.architecture) else {
             throw .notAKernel(path: source.kernel)
         }
-        if support.lockdown != .none && !format.isSigned { throw .unsigned(path: source.kernel) }
+        let isLockedDown = support.lockdown != .none
+        if isLockedDown && !format.isSigned { throw .unsigned(path: source.kernel) }
+        if isLockedDown && support.isRebootPrepared { throw .untried(path: source.kernel) }
         let length = commandLine.utf8.count
         if let limit = format.commandLineLimit, length > limit {
             throw .commandLineTooLong(length: length, limit: limit)
@@ -44,7 +50,9 @@ struct Reload {
         if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
             throw .tooLarge(needed: needed, reserved: room)
         }
-        return Reload(kernel: kernel, initrd: initrd, commandLine: commandLine)
+        return Reload(
+            kernel: kernel, initrd: initrd, commandLine: commandLine,
+            rehearsal: isLockedDown ? source.kernel : nil)
     }
 
     /// The command line: the one that was named, else that of the image that is loaded; and behind
@@ -69,6 +77,13 @@ struct Reload {
     func hold() throws(Obstacle) {
         try kernel.hold()
         try initrd?.hold()
+        guard let path = rehearsal else { return }
+        // A refusal after the drop would cost the image in place. The rehearsal holds the kexec lock
+        // as long as a load does; it is worth that only where refusal is likely.
+        let refusal = Kexec.rehearse(kernel: kernel.descriptor)
+        if refusal != 0 && refusal != EBUSY {
+            throw .refused(path: path, because: SystemError.words(for: refusal))
+        }
     }
 
     /// Loads the prepared files over whatever is loaded.

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+/// What may happen to a machine after its crash kernel was loaded.
+enum Change: String, CaseIterable, Sendable {
+    case nothing, dimmAdded, dimmRemoved, cpuAdded, cpuOfflined
+}
+
+/// Whose way of loading is used.
+enum Loading: String, CaseIterable, Sendable {
+    case kernel = "kexec -s"
+    case program = "kexec -c"
+
+    func load(_ guest: Machine) throws {
+        try guest.loadCrashKernel(systemCall: self == .kernel ? "-s" : "-c")
+    }
+}
+
+/// One cell of the matrix.
+struct Cell: Sendable, CustomTestStringConvertible {
+    let kernel: Kernel
+    let loading: Loading
+    let change: Change
+
+    var testDescription: String { "\(kernel) \(loading.rawValue) \(change.rawValue)" }
+
+    /// All of them, or in an ordinary run a part in which each pair of kernel and loader and each
+    /// pair of kernel and change comes; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
+    static var chosen: [Cell] {
+        let isFull = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_MATRIX"] == "all"
+        var cells: [Cell] = []
+        for (row, kernel) in Kernel.all.enumerated() {
+            for (number, change) in Change.allCases.enumerated() {
+                let all = Loading.allCases
+                let some = isFull ? all : [all[(row + number) % all.count]]
+                cells += some.map { Cell(kernel: kernel, loading: $0, change: change) }
+            }
+        }
+        return cells
+    }
+}
+
+extension GuestTests {
+    /// The audit says of an image what the dump then shows: no daemon runs, only the probe.
+    @Suite struct AuditTests {
+        @Test(arguments: Cell.chosen)
+        func `the audit says what the dump holds`(cell: Cell) throws {
+            let guest = try bootWithDaemon(cell.kernel)
+            var dimm: Range<UInt64>?
+            if cell.change == .dimmRemoved {
+                dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            }
+            try cell.loading.load(guest)
+            switch cell.change {
+            case .nothing: break
+            case .dimmAdded: dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            case .dimmRemoved: try guest.hotRemove("dimm")
+            case .cpuAdded: try guest.hotAddCPU(socket: 2)
+            case .cpuOfflined: try guest.expect("echo 0 >/sys/devices/system/cpu/cpu1/online")
+            }
+            let report = try guest.report()
+            print("[guest] \(cell.testDescription): \(report.summary)")
+            let expected = try described(guest, report)
+            let online = try cpus(guest.expect("cat /sys/devices/system/cpu/online"))
+            let dump = try crash(guest)
+            #expect(aboveLegacy(dump.memory) == expected)
+            let cpus = try #require(report.cpus)
+            #expect(dump.processors == online.subtracting(cpus.missing).count)
+            #expect(report.integrity == "verified")
+            if let dimm, cell.change == .dimmAdded {
+                let isMissing = report.memory?.missing.contains { $0.addresses == dimm }
+                #expect(dump.covers(dimm) == !(isMissing ?? false))
+            }
+        }
+
+        /// The memory that the audit says the image describes: what is there, without what it says
+        /// is missing, with what it says is gone.
+        private func described(_ guest: Machine, _ report: CheckReport) throws -> [Range<UInt64>] {
+            let memory = try #require(report.memory)
+            var ranges = aboveLegacy(try guest.systemMemory())
+            for hole in try guest.reservedMemory() + memory.missing.map(\.addresses) {
+                ranges = ranges.flatMap { range in
+                    [
+                        range
+                            .lowerBound..<max(
+                                range.lowerBound, min(range.upperBound, hole.lowerBound)),
+                        min(
+                            range.upperBound, max(range.lowerBound, hole.upperBound))..<range
+                            .upperBound,
+                    ]
+                }
+            }
+            return joined(ranges.filter { !$0.isEmpty } + memory.phantom.map(\.addresses))
+        }
+
+        /// Without the first MiB, which each loader treats in its own way.
+        private func aboveLegacy(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
+            joined(ranges.map { $0.clamped(to: 1 << 20..<UInt64.max) }.filter { !$0.isEmpty })
+        }
+
+        private func joined(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
+            ranges.sorted { $0.lowerBound < $1.lowerBound }.reduce(into: []) { joined, range in
+                if let last = joined.last, last.upperBound >= range.lowerBound {
+                    joined[joined.count - 1] =
+                        last.lowerBound..<max(last.upperBound, range.upperBound)
+                } else {
+                    joined.append(range)
+                }
+            }
+        }
+
+        private func cpus(_ list: String) throws -> Set<Int> {
+            var numbers: Set<Int> = []
+            for part in list.split(separator: ",") {
+                let ends = part.split(separator: "-").compactMap { Int($0) }
+                guard let first = ends.first, let last = ends.last else { continue }
+                numbers.formUnion(first...last)
+            }
+            return numbers
+        }
+    }
+}

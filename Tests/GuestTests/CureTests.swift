@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+extension GuestTests {
+    /// What only an audit finds, and what the daemon does about it.
+    @Suite struct CureTests {
+        /// A kernel that keeps the image up leaves a removed DIMM in its core header, and says
+        /// `crash_hotplug` = 1 all the same.
+        @Test(arguments: Kernel.all.filter { $0 != .v6_1 }, [true, false])
+        func `a removed DIMM that the kernel forgets stays only without the daemon`(
+            kernel: Kernel, daemon: Bool
+        ) throws {
+            let guest = try bootWithDaemon(kernel)
+            let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            try guest.loadCrashKernel()
+            if daemon {
+                try guest.startDaemon()
+                try guest.waitUntilOK()
+            }
+            try guest.hotRemove("dimm")
+            if daemon {
+                try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Reloaded")
+                try guest.waitUntilOK()
+            } else {
+                let report = try guest.report()
+                #expect(report.verdict == "WARNING" && report.kernelKeepsUp)
+                #expect(report.memory?.phantom.map(\.addresses) == [dimm])
+                #expect(
+                    try guest.expect("cat /sys/devices/system/memory/crash_hotplug") == "1")
+            }
+            #expect(try crash(guest).touches(dimm) == !daemon)
+        }
+
+        /// Hot-added memory is listed, but the capture kernel takes it for its own.
+        @Test(arguments: [Kernel.v6_1, .v6_12], [true, false])
+        func `a command line that loses hot-added memory is completed by the daemon`(
+            kernel: Kernel, daemon: Bool
+        ) throws {
+            let careless = Machine.captureCommandLine
+                .replacingOccurrences(of: " acpi_no_memhotplug", with: "")
+            let guest = try bootWithDaemon(kernel)
+            try guest.expect("sed -i /COMMAND_LINE/d /etc/default/kdump-hotplugd")
+            try guest.loadCrashKernel(commandLine: careless)
+            #expect(try guest.report().commandLine?.lacks == ["acpi_no_memhotplug"])
+            let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            if daemon {
+                try guest.startDaemon()
+                try guest.waitUntilOK()
+                let added = "acpi_no_memhotplug added to its command line"
+                if kernel != .v6_1 { #expect(try guest.daemonJournal().contains(added)) }
+                let line = try #require(try guest.report().commandLine?.text)
+                #expect(line.hasSuffix("\(careless) acpi_no_memhotplug"))
+            } else {
+                if kernel == .v6_1 { try guest.loadCrashKernel(commandLine: careless) }
+                let report = try guest.report()
+                #expect(report.verdict == "CRITICAL")
+                #expect(report.summary.contains("lacks acpi_no_memhotplug"))
+            }
+            let marks = try guest.mark(dimm, count: marked)
+            let dump = try crash(guest, looking: marks)
+            #expect(dump.covers(dimm))
+            #expect(dump.marks.intact == (daemon ? marks.pages : []))
+            #expect(dump.marks.unreadable == (daemon ? [] : marks.pages))
+        }
+
+        @Test func `a damaged byte is found, and the daemon loads a whole image`() throws {
+            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            #expect(try guest.report().integrity == "verified")
+            // In the initrd, near the top of the reserve's lower half: any byte will do.
+            let reserve = try #require(try guest.reservedMemory().first)
+            let place = reserve.lowerBound + UInt64(reserve.count) * 9 / 10
+            let byte = try #require(try guest.memory(at: place, count: 1).first)
+            try guest.overwrite(at: place, with: [byte ^ 0x55])
+            let report = try guest.report()
+            #expect(report.verdict == "CRITICAL" && report.integrity == "mismatch")
+            #expect(report.summary.hasPrefix("a crash now leaves no dump"))
+            try guest.expect("systemctl reload kdump-hotplugd")
+            try guest.waitUntilOK()
+            #expect(try guest.report().integrity == "verified")
+            #expect(try crash(guest).processors == 2)
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guest
+import Testing
+
+extension GuestTests {
+    /// What cannot be looked at is called unknown, with its reason, and never judged.
+    @Suite struct UnknownTests {
+        @Test func `on 6.1 whatever hides the image is named`() throws {
+            let guest = try bootWithDaemon(.v6_1)
+            try guest.loadCrashKernel()
+            #expect(try guest.report().integrity == "verified")
+            try expectUnknown(
+                guest, "mount --bind /etc/hostname /sys/kernel/btf/vmlinux",
+                "/sys/kernel/btf/vmlinux",
+                undo: "umount /sys/kernel/btf/vmlinux")
+            try expectUnknown(
+                guest, "sysctl -q kernel.kptr_restrict=2", "kptr_restrict",
+                undo: "sysctl -q kernel.kptr_restrict=1")
+            #expect(try guest.report().integrity == "verified")
+            let user = try guest.run("setpriv --reuid=65534 kdump-hotplugd --check")
+            #expect(user.status == 3 && user.output.contains("only root may look"))
+            try guest.lockDown(.integrity)
+            #expect(try guest.report().integrity == "verified", "integrity hides nothing")
+        }
+
+        @Test func `on 6.12 confidentiality hides the image, and the kernel is believed`() throws {
+            let guest = try bootWithDaemon(.v6_12)
+            try guest.loadCrashKernel()
+            try guest.lockDown(.confidentiality)
+            let report = try guest.report()
+            #expect(report.verdict == "OK" && report.integrity == "unknown")
+            #expect(report.summary.contains("that cannot be verified"))
+            #expect(report.summary.contains("/proc/kcore"))
+        }
+
+        /// A locked-down kernel refuses a load only after it has dropped the image in place.
+        @Test func `on 6.1 a lockdown costs no image`() throws {
+            let guest = try bootWithDaemon(.v6_1)
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.lockDown(.integrity)
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntil(
+                "systemctl show -P StatusText kdump-hotplugd | grep -q 'locked down'")
+            let check = try guest.check()
+            #expect(check.status == 2)
+            #expect(check.output.contains("a crash now loses CPU 2"))
+            #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
+            #expect(try crash(guest).processors == 2)
+        }
+
+        private func expectUnknown(
+            _ guest: Machine, _ hide: String, _ word: String, undo: String
+        ) throws {
+            try guest.expect(hide)
+            let report = try guest.report()
+            #expect(report.verdict == "UNKNOWN" && report.integrity == "unknown", "\(hide)")
+            #expect(report.summary.contains(word), "\(hide): \(report.summary)")
+            try guest.expect(undo)
+        }
+    }
+}
