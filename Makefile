@@ -13,7 +13,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 export SWIFT_BACKTRACE := enable=no
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest fuzz install clean
+.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix fuzz install clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -49,6 +49,13 @@ test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer an
 	$(SUDO) env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1 umockdev-wrapper \
 	    $(SWIFT) test --skip-build --sanitize=address --scratch-path .build/leaks \
 	    --disable-xctest --filter DaemonTests
+
+matrix: build ## Compare audit and dump for every kernel, loader and change: about 20 minutes
+	$(SWIFT) build --build-tests
+	rm -rf .build/payload
+	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
+	KDUMP_HOTPLUGD_MATRIX=all $(SWIFT) test --skip-build --disable-xctest --no-parallel \
+	    --filter GuestTests.AuditTests
 
 test-fuzz: dependencies
 	Tests/Fuzz/run.sh 2

@@ -25,9 +25,19 @@ struct Check {
         if asJSON {
             print(String(decoding: ReportJSON.bytes(of: report, pretty: true), as: UTF8.self))
         } else {
-            print((ReportText.lines(of: report, now: now) + note).joined(separator: "\n"))
+            let lines = ReportText.lines(of: report, now: now, inColour: Check.isTerminal)
+            print((lines + note).joined(separator: "\n"))
         }
         return report.verdict.exitCode
+    }
+
+    /// Whether standard output is a terminal whose user has not asked for plain text.
+    ///
+    /// The corresponding C functions are `isatty` and `getenv`; NO_COLOR is the custom of
+    /// no-color.org.
+    private static var isTerminal: Bool {
+        let wantsPlain = unsafe getenv("NO_COLOR") != nil
+        return isatty(STDOUT_FILENO) == 1 && !wantsPlain
     }
 
     /// The report, and for people a line on where it comes from.

@@ -5,8 +5,10 @@ internal import Engine
 /// A report for people: the verdict and what it means first, then a line for each fact.
 enum ReportText {
     /// Writes a report; `now` is the time in seconds since 1970.
-    static func lines(of report: Report, now: Int) -> [String] {
-        var lines = ["KDUMP \(report.verdict.rawValue) - \(report.summary)"]
+    static func lines(of report: Report, now: Int, inColour: Bool = false) -> [String] {
+        let verdict = "KDUMP \(report.verdict.rawValue)"
+        let head = inColour ? coloured(verdict, report.verdict) : verdict
+        var lines = ["\(head) - \(report.summary)"]
         func add(_ name: String, _ value: String) {
             lines.append(name + String(repeating: " ", count: 14 - name.count) + value)
         }
@@ -32,6 +34,18 @@ enum ReportText {
         add("last refresh", lastRefresh(report.daemon.lastRefresh, now: now))
         add("daemon", report.daemon.running ? "running" + pid(report.daemon) : "not running")
         return lines
+    }
+
+    /// Green, yellow, red or magenta, and bold, by the codes of ECMA-48.
+    private static func coloured(_ text: String, _ level: Level) -> String {
+        let colour =
+            switch level {
+            case .ok: 32
+            case .warning: 33
+            case .critical: 31
+            case .unknown: 35
+            }
+        return "\u{1B}[1;\(colour)m\(text)\u{1B}[0m"
     }
 
     private static func integrity(_ integrity: Report.Integrity) -> String {

@@ -85,5 +85,39 @@ extension GuestTests {
             #expect(try guest.report().integrity == "verified")
             #expect(try crash(guest).processors == 2)
         }
+
+        /// The memory ranges of the core header vanish, and no event says so.
+        @Test(arguments: [true, false])
+        func `what no event announces is found by a scrub`(scrubs: Bool) throws {
+            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            let seconds = scrubs ? 3 : 0
+            try guest.expect("echo KDUMP_HOTPLUGD_SCRUB=\(seconds) >>/etc/default/kdump-hotplugd")
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            // After its first look the daemon looks once more; let that pass.
+            try guest.expect("sleep 4")
+            let header = try #require(try guest.reservedMemory().first?.lowerBound)
+            // e_phnum (elf.h) becomes 2: the notes of the CPUs, and nothing else.
+            try guest.overwrite(at: header + 56, with: [2])
+            #expect(try guest.check().status == 2)
+            try guest.expect("sleep 10")
+            #expect(try guest.daemonJournal().contains("Reloaded") == scrubs)
+            #expect(try guest.check().status == (scrubs ? 0 : 2))
+        }
+
+        /// A kernel that did not keep the image up says so in its log, and only there.
+        @Test func `on 6.12 the kernel's own admission leads to a look`() throws {
+            let guest = try bootWithDaemon(.v6_12)
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.expect("sleep 4")
+            let covers = "journalctl -u kdump-hotplugd | grep -c 'crash kernel covers'"
+            let before = try guest.expect(covers)
+            try guest.expect("echo 'something else' >/dev/kmsg; sleep 2")
+            #expect(try guest.expect(covers) == before)
+            try guest.expect("echo 'crash hp: a test of the daemon' >/dev/kmsg")
+            try guest.waitUntil("[ $(\(covers)) -gt \(before) ]", within: .seconds(20))
+        }
     }
 }
