@@ -11,6 +11,8 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     // swift-format-ignore: AlwaysUseLowerCamelCase
     /// The kernel rewrites the core header itself after an addition (`crash_hotplug` is 1).
     package static let v6_12 = Kernel(description: "6.12")
+    /// The newest there is for Debian stable; it rewrites the core header itself, as 6.12 does.
+    package static let v7 = Kernel(description: "7")
 
     /// All of them.
     package static let all = [v6_1, v6_12]

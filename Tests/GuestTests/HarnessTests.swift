@@ -38,7 +38,7 @@ struct HarnessTests {
         }
     }
 
-    @Test(arguments: [(Kernel.v6_1, false), (Kernel.v6_12, true)])
+    @Test(arguments: [(Kernel.v6_1, false), (.v6_12, true), (.v7, true)])
     func withoutADaemonOnlyANewKernelDumpsWhatWasAdded(kernel: Kernel, follows: Bool) throws {
         let guest = try boot(kernel)
         try guest.loadCrashKernel()
@@ -54,7 +54,7 @@ struct HarnessTests {
         #expect(dump.marks.absent == (follows ? [] : marks.pages))
     }
 
-    @Test(arguments: [Kernel.v6_1, .v6_12])
+    @Test(arguments: [Kernel.v6_1, .v6_12, .v7])
     func whatWasPluggedInCanBePluggedOut(kernel: Kernel) throws {
         let guest = try boot(kernel)
         let before = try guest.systemMemory()

@@ -9,7 +9,7 @@ extension GuestTests {
         private let loaded = "cat /sys/kernel/kexec_crash_loaded"
 
         @Test(arguments: [
-            (Kernel.v6_1, Lockdown.confidentiality), (.v6_1, .integrity), (.v6_12, .integrity),
+            (Kernel.v6_1, Lockdown.confidentiality), (.v6_12, .integrity), (.v7, .integrity),
         ])
         func `an image loaded before the lockdown stays and dumps`(
             kernel: Kernel, level: Lockdown
@@ -26,7 +26,7 @@ extension GuestTests {
             #expect(try crash(guest).processors == 2)
         }
 
-        @Test(arguments: [Kernel.v6_1, .v6_12])
+        @Test(arguments: [Kernel.v6_1, .v6_12, .v7])
         func `a load refused by the lockdown costs the loaded image`(kernel: Kernel) throws {
             let guest = try boot(MachineSettings(kernel))
             try guest.loadCrashKernel()

@@ -11,7 +11,6 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 probe_sources=$here/../../GuestProbe
 cache=${KDUMP_HOTPLUGD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kdump-hotplugd}/guest
-suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
     procps util-linux mount)
 work=
@@ -20,7 +19,15 @@ say() { printf '[image] %s\n' "$*"; }
 
 as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
-kernels() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/kernels"; }
+# shellcheck source-path=SCRIPTDIR
+. "$here/apt.sh"
+
+# The lines of "kernels", each with its suite: NAME METAPACKAGE SUITE.
+kernels() {
+    local name metapackage from
+    sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/kernels" |
+        while read -r name metapackage from; do echo "$name $metapackage ${from:-$suite}"; done
+}
 
 # Installs the programs that this script and the tests run, where one of them is missing.
 need_host_tools() {
@@ -41,11 +48,13 @@ need_host_tools() {
 
 # A key for everything that goes into the root disk: these files, and what apt would install.
 root_key() {
-    local names=("${packages[@]}") package
-    while read -r _ package; do names+=("$package"); done < <(kernels)
+    local package from
     {
-        cat "$here"/{make.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
-        apt-cache policy "${names[@]}" | grep -e '^[^ ]' -e 'Candidate:'
+        cat "$here"/{make.sh,apt.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
+        {
+            apt-cache policy "${packages[@]}"
+            kernels | while read -r _ package from; do of_suite "$from" cache policy "$package"; done
+        } | grep -e '^[^ ]' -e 'Candidate:'
     } | sha256sum | cut -c1-16
 }
 
@@ -70,23 +79,6 @@ prune() {
     touch "$2"
     find "$cache" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 |
         while read -r _ old; do rm -rf "$old"; done
-}
-
-# Debian's own sources as this machine has them, so that its mirrors and its pinned dates hold.
-debian_sources() {
-    find /etc/apt -maxdepth 2 -type f \( -name '*.list' -o -name '*.sources' \) \
-        -exec grep -lE "^(deb |Suites:).*\b$suite\b" {} +
-}
-
-# The newest kernel of the metapackage "$2", laid out in "$3": boot/ and lib/modules/.
-fetch_kernel() {
-    local name=$1 metapackage=$2 into=$3 real
-    real=$(apt-cache show --no-all-versions "$metapackage" |
-        sed -n 's/^Depends:.*\(linux-image-[^ ,]*\).*/\1/p')
-    say "kernel $name: $real"
-    (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "$real")
-    dpkg-deb -x "$work/$real"_*.deb "$into"
-    rm "$work/$real"_*.deb
 }
 
 # Writes the initramfs of a live guest: busybox, the modules the root disk needs, live-init.
@@ -114,7 +106,7 @@ live_initramfs() {
 pack() { (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) | zstd -q -19 -T0 >"$2"; }
 
 make_root() {
-    local target=$1 tree name metapackage version sources
+    local target=$1 tree name metapackage from version sources
     work=$(mktemp -d "$cache/making.XXXXXX")
     tree=$work/tree
     mapfile -t sources < <(debian_sources)
@@ -125,9 +117,9 @@ make_root() {
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/zoneinfo/*' \
         "$suite" "$tree" "${sources[@]}"
     as_root "$here/customize.sh" "$tree"
-    while read -r name metapackage; do
+    while read -r name metapackage from; do
         mkdir -p "$work/$name"
-        fetch_kernel "$name" "$metapackage" "$work/$name/tree"
+        fetch_kernel "$name" "$metapackage" "$from" "$work/$name/tree"
         version=$(ls "$work/$name/tree/lib/modules")
         depmod -b "$work/$name/tree" "$version"
         cp "$work/$name/tree/boot/vmlinuz-$version" "$work/$name/vmlinuz"
@@ -173,7 +165,8 @@ main() {
     exec 9>"$cache/lock"
     flock 9
     trap '[[ -z $work ]] || as_root rm -rf "$work"' EXIT
-    local root tools
+    local root tools from
+    while read -r from; do refresh_lists "$from"; done < <(kernels | cut -d' ' -f3 | sort -u)
     root=$cache/root-$(root_key)
     if [[ ! -d $root ]]; then
         say "apt-get update"
