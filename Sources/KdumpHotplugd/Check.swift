@@ -54,8 +54,10 @@ struct Check {
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {
             let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
-            let report = Report(
-                of: look, obstacle: engine.obstacle(given: look), daemon: daemon)
+            // Before the service ever ran, what it is configured to load is not known here.
+            let isKnown = source != nil || remembered != nil
+            let obstacle = isKnown ? engine.obstacle(given: look) : nil
+            let report = Report(of: look, obstacle: obstacle, daemon: daemon)
             return (report, [])
         } catch {
             return (Report(unknownBecause: "\(error)", daemon: daemon), [])

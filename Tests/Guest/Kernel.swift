@@ -15,7 +15,7 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     package static let v7 = Kernel(description: "7")
 
     /// All of them.
-    package static let all = [v6_1, v6_12]
+    package static let all = [v6_1, v6_12, v7]
 
     package let description: String
 }
