@@ -36,6 +36,10 @@ for unit in "${idle[@]}"; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 
+# Installed as it is, but only a test loads with it; `systemctl start kdump-tools` would, too. Its
+# udev rule stays in force.
+rm "$root/etc/systemd/system/basic.target.wants/kdump-tools.service"
+
 install -d "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system.conf.d"
 printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n' \
     >"$root/etc/systemd/journald.conf.d/guest.conf"

@@ -12,7 +12,7 @@ here=$(dirname "$(readlink -f "$0")")
 probe_sources=$here/../../GuestProbe
 cache=${KDUMP_HOTPLUGD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kdump-hotplugd}/guest
 packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
-    procps util-linux mount)
+    procps util-linux mount kdump-tools makedumpfile)
 work=
 
 say() { printf '[image] %s\n' "$*"; }
@@ -105,9 +105,28 @@ live_initramfs() {
 
 pack() { (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) | zstd -q -19 -T0 >"$2"; }
 
+# All kernels, below "$work": for each NAME/vmlinuz and NAME/initramfs, and boot/ with all of them for
+# the root disk.
+make_kernels() {
+    local name metapackage from version tree
+    kernels | while read -r name metapackage from; do
+        tree=$work/$name/tree
+        fetch_kernel "$name" "$metapackage" "$from" "$tree"
+        version=$(ls "$tree/lib/modules")
+        depmod -b "$tree" "$version"
+        live_initramfs "$tree" "$version" "$work/$name/initramfs"
+        ln "$tree/boot/vmlinuz-$version" "$work/$name/vmlinuz"
+        ln "$tree/boot/vmlinuz-$version" "$work/boot/"
+        rm -rf "$tree"
+    done
+}
+
 make_root() {
-    local target=$1 tree name metapackage from version sources
+    local target=$1 tree sources making
     work=$(mktemp -d "$cache/making.XXXXXX")
+    mkdir "$work/boot"
+    make_kernels &
+    making=$!
     tree=$work/tree
     mapfile -t sources < <(debian_sources)
     say "Debian $suite by mmdebstrap (about 20 s)"
@@ -117,19 +136,11 @@ make_root() {
         --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/zoneinfo/*' \
         "$suite" "$tree" "${sources[@]}"
     as_root "$here/customize.sh" "$tree"
-    while read -r name metapackage from; do
-        mkdir -p "$work/$name"
-        fetch_kernel "$name" "$metapackage" "$from" "$work/$name/tree"
-        version=$(ls "$work/$name/tree/lib/modules")
-        depmod -b "$work/$name/tree" "$version"
-        cp "$work/$name/tree/boot/vmlinuz-$version" "$work/$name/vmlinuz"
-        live_initramfs "$work/$name/tree" "$version" "$work/$name/initramfs"
-        as_root cp "$work/$name/vmlinuz" "$tree/boot/vmlinuz-$version"
-        rm -rf "$work/$name/tree"
-    done < <(kernels)
+    wait "$making"
+    as_root cp "$work"/boot/* "$tree/boot/"
     say "root disk"
     as_root mke2fs -q -t ext4 -O ^has_journal -L root -d "$tree" "$work/root.ext4" 1G >/dev/null
-    as_root rm -rf "$tree" "$work/stage"
+    as_root rm -rf "$tree" "$work/stage" "$work/boot"
     publish "$target"
 }
 
@@ -159,12 +170,21 @@ make_tools() {
     publish "$target"
 }
 
+# Leaves nothing half made, and nobody who goes on making it.
+clean_up() {
+    local running
+    running=$(jobs -p)
+    [[ -z $running ]] || kill "$running" || true
+    wait
+    [[ -z $work ]] || as_root rm -rf "$work"
+}
+
 main() {
     need_host_tools
     mkdir -p "$cache"
     exec 9>"$cache/lock"
     flock 9
-    trap '[[ -z $work ]] || as_root rm -rf "$work"' EXIT
+    trap clean_up EXIT
     local root tools from
     while read -r from; do refresh_lists "$from"; done < <(kernels | cut -d' ' -f3 | sort -u)
     root=$cache/root-$(root_key)
