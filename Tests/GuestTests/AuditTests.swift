@@ -13,9 +13,15 @@ enum Change: String, CaseIterable, Sendable {
 enum Loading: String, CaseIterable, Sendable {
     case kernel = "kexec -s"
     case program = "kexec -c"
+    case distribution = "kdump-config load"
 
     func load(_ guest: Machine) throws {
-        try guest.loadCrashKernel(systemCall: self == .kernel ? "-s" : "-c")
+        switch self {
+        case .kernel: try guest.loadCrashKernel(systemCall: "-s")
+        case .program: try guest.loadCrashKernel(systemCall: "-c")
+        case .distribution:
+            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
+        }
     }
 }
 

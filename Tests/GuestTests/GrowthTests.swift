@@ -51,6 +51,27 @@ extension GuestTests {
             #expect(json.output.contains("\"loader\" : \"kexec_file_load\""))
         }
 
+        /// Debian's kdump-tools load in a way that no kernel keeps up; LoaderTests has the control.
+        @Test func `on 6.12 an image of kdump-tools is followed with its own command line`() throws
+        {
+            let guest = try bootWithDaemon(.v6_12)
+            try guest.expect("sed -i /COMMAND_LINE/d /etc/default/kdump-hotplugd")
+            try guest.loadCrashKernelByKdumpTools()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntilOK()
+            #expect(try guest.report().commandLine?.text.contains("usbcore.nousb") == true)
+            #expect(try guest.report().memory?.missing.isEmpty == true)
+            #expect(try guest.failedRuleReloads() == 0, "the rule is masked")
+            let marks = try guest.mark(dimm, count: marked)
+            let dump = try crash(guest, looking: marks)
+            #expect(dump.covers(dimm))
+            #expect(dump.processors == 3)
+            #expect(dump.marks.intact == marks.pages)
+        }
+
         @Test func `on 6.12 the daemon loads nothing, and the dump is whole`() throws {
             let guest = try bootWithDaemon(.v6_12)
             try guest.countLoads()
