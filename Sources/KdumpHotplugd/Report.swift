@@ -60,6 +60,8 @@ struct Report: Codable, Equatable {
         let present: UInt64
         /// How much of it the crash kernel lists; left out where nobody can tell.
         let covered: UInt64?
+        /// The same in percent, cut: 100 only where nothing is missing.
+        let coveredPercent: Int?
         var missing: [Range]
         var phantom: [Range]
     }
@@ -145,6 +147,7 @@ extension Report {
         memory = Memory(
             present: live.ram.byteCount,
             covered: coverage.map { live.ram.byteCount - $0.missingMemory.byteCount },
+            coveredPercent: coverage?.percentCovered(of: live.ram),
             missing: coverage?.missingMemory.ranges.map(Range.init) ?? [],
             phantom: coverage?.phantomMemory.ranges.map(Range.init) ?? [])
         cpus = Processors(

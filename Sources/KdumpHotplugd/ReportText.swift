@@ -83,7 +83,9 @@ enum ReportText {
 
     private static func coverage(_ memory: Report.Memory) -> String {
         guard let covered = memory.covered else { return "" }
-        return covered == memory.present ? ", all covered" : ", \(ByteCount(covered)) covered"
+        let share = memory.coveredPercent.map { " (\($0) %)" } ?? ""
+        return covered == memory.present
+            ? ", all covered" : ", \(ByteCount(covered)) covered\(share)"
     }
 
     private static func ranges(_ name: String, _ ranges: [Report.Range]) -> [String] {

@@ -12,6 +12,7 @@ import Guest
 struct Demo {
     static func main() throws {
         let image = try GuestImage.prepare(progress: { _ in })
+        if CommandLine.arguments.dropFirst().first == "costs" { return try Costs.measure(image) }
         if CommandLine.arguments.dropFirst().first == "without" {
             let story = Story(tells: false)
             print(try story.withoutDaemon(image).line)

@@ -135,6 +135,8 @@ import Testing
         #expect(ghostly.phantomMemory.byteCount == 256 << 20)
         #expect(ghostly.phantomCPUs == NumberSet([2]))
         #expect(!ghostly.losesAnything && !ghostly.isExact)
+        #expect(lossy.percentCovered(of: JudgementTests.grown.ram) == 79)
+        #expect(ghostly.percentCovered(of: JudgementTests.machine.ram) == 100)
         #expect(JudgementTests.exact.isExact && !JudgementTests.exact.losesAnything)
     }
 }

@@ -34,6 +34,19 @@ extension GuestTests {
             #expect(report.summary.contains("/proc/kcore"))
         }
 
+        /// Where nothing can be loaded, nothing is: that is known, whatever else is hidden.
+        @Test(arguments: [Lockdown.integrity, .confidentiality])
+        func `on 6.1 a machine booted into lockdown is seen to be unprotected`(
+            level: Lockdown
+        ) throws {
+            let guest = try bootWithDaemon(.v6_1) { $0.commandLine = "lockdown=\(level.rawValue)" }
+            try guest.startDaemon()
+            let check = try guest.check()
+            #expect(check.status == 2)
+            #expect(check.output.contains("a crash now leaves no dump: no crash kernel is loaded"))
+            #expect(try guest.daemonStatus().contains("no crash kernel is loaded"))
+        }
+
         /// A locked-down kernel refuses a load only after it has dropped the image in place.
         @Test func `on 6.1 a lockdown costs no image`() throws {
             let guest = try bootWithDaemon(.v6_1)

@@ -26,6 +26,16 @@ package struct Coverage: Equatable {
         phantomCPUs = described.cpus.subtracting(live.cpus)
     }
 
+    /// How much of `ram` a dump would hold, in percent, cut: 100 only where nothing is missing.
+    package func percentCovered(of ram: AddressRanges) -> Int {
+        let total = ram.byteCount
+        guard total > 0 else { return 100 }
+        let covered = total - min(total, missingMemory.byteCount)
+        // No machine has 2^57 bytes, so this does not overflow where `ram` is real.
+        let (hundredfold, overflow) = covered.multipliedReportingOverflow(by: 100)
+        return Int(overflow ? covered / (total / 100) : hundredfold / total)
+    }
+
     /// Whether picture and machine agree.
     package var isExact: Bool { !losesAnything && phantomMemory.isEmpty && phantomCPUs.isEmpty }
 
