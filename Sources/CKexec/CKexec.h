@@ -28,4 +28,12 @@ static inline int ckexec_file_load(int kernel_fd, int initrd_fd, size_t command_
 #endif
 }
 
+/// kexec_load(2).
+static inline int ckexec_load(unsigned long entry, unsigned long segment_count,
+                              const struct kexec_segment *_Nonnull segments, unsigned long flags)
+{
+    long result = syscall(SYS_kexec_load, entry, segment_count, segments, flags);
+    return result < 0 ? -errno : 0;
+}
+
 #endif

@@ -21,8 +21,9 @@ package struct Engine {
     /// `device_online`), so there is nothing to wait for but its copying: one second is plenty.
     package static let grace: UInt64 = 1_000_000
 
-    private let root: SystemRoot
-    private let source: ImageSource?
+    let root: SystemRoot
+    let source: ImageSource?
+    let patches: Bool
     private let architecture: Architecture
     private let grace: UInt64
     /// Since when the image has been seen to be stale, in microseconds of the caller's clock.
@@ -30,15 +31,17 @@ package struct Engine {
     /// A verdict that a refresh did not cure: another one for the same would not either.
     private var uncured: Verdict?
     /// What is remembered; to be kept by the caller after each reconciliation.
-    package private(set) var memory: Memory
+    package internal(set) var memory: Memory
 
-    /// Creates an engine for the machine below `root` that reloads from `source`.
+    /// Creates an engine for the machine below `root` that reloads from `source`, and rather patches
+    /// where it may.
     package init(
-        root: SystemRoot, source: ImageSource?, memory: Memory = Memory(),
+        root: SystemRoot, source: ImageSource?, patches: Bool = true, memory: Memory = Memory(),
         architecture: Architecture = .current, grace: UInt64 = Engine.grace
     ) {
         self.root = root
         self.source = source
+        self.patches = patches
         self.memory = memory
         self.architecture = architecture
         self.grace = grace
@@ -75,16 +78,6 @@ package struct Engine {
             microseconds: now() - begin)
     }
 
-    /// Returns what would bar a reload now, without attempting one.
-    package func obstacle(given look: Look) -> Obstacle? {
-        do throws(Obstacle) {
-            _ = try Reload.prepare(source, insteadOf: look.observation)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
     /// Brings the loaded image up to date if it needs it.
     ///
     /// - Throws: A `SystemError` where the kernel's own files cannot be read; then nothing was loaded
@@ -109,44 +102,19 @@ package struct Engine {
             guard look.verdict != uncured else { return ended(.uncured) }
             let before = look
             let step = try refresh(given: look, now: now)
-            if let refresh = step.refresh { refreshes.append(refresh) }
+            refreshes += step.refreshes
             look = step.look
             if let end = step.end { return ended(end) }
             // What only the occasion called for has been done; what is seen now must call by itself.
             occasion = .routine
             let isSameMachine = before.observation.live == look.observation.live
-            uncured = isSameMachine && look.verdict.needsRefresh(on: .routine) ? look.verdict : nil
+            // A patch that does not cure is followed by a reload.
+            let isReloaded = step.refreshes.last?.method == .reload
+            uncured =
+                isReloaded && isSameMachine && look.verdict.needsRefresh(on: .routine)
+                ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
-    }
-
-    /// Tries one load and looks again; `end` is set where no further round makes sense now.
-    private mutating func refresh(
-        given look: Look, now: () -> UInt64
-    ) throws(SystemError) -> (look: Look, refresh: Refresh?, end: End?) {
-        let attempt: Kexec.Attempt
-        do throws(Obstacle) {
-            let reload = try Reload.prepare(source, insteadOf: look.observation)
-            try reload.hold()
-            attempt = reload.run()
-        } catch {
-            return (look, nil, .blocked(error))
-        }
-        if attempt.errno == EBUSY { return (look, nil, .busy) }
-        if attempt.errno == 0 {
-            // The image describes the machine of some moment since `look`; if it is still the same
-            // machine, that one. If not, the next round's verdict is stale and it is loaded again.
-            memory.described = look.observation.live.value
-            memory.expectsImage = false
-            let refresh = Refresh(window: attempt.microseconds)
-            return (try self.look(.thorough, now: now), refresh, nil)
-        }
-        let error = SystemError("kexec_file_load", errno: attempt.errno)
-        let stillLoaded = try KernelSupport(of: root).isLoaded == true
-        if stillLoaded { return (look, nil, .refused(error)) }
-        memory.described = nil
-        memory.expectsImage = true
-        return (try self.look(.cheap, now: now), nil, .unprotected(error))
     }
 
     /// Looks into reserved memory, where there is something to look at.

@@ -10,6 +10,8 @@ extension Engine {
         package var expectsImage = false
         /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
         package var layout: KernelLayout?
+        /// The books of an image that a patch has failed on; `nil` where none has.
+        package var unpatchable: String?
 
         /// Creates the memory of an engine that has done nothing yet.
         package init() {}
@@ -29,8 +31,34 @@ extension Engine {
 
     /// One successful load.
     package struct Refresh: Hashable, Codable {
+        /// How an image is brought up to date.
+        package enum Method: String, Codable {
+            /// Only the core header, and purgatory where it checks that, was loaded.
+            case patch
+            /// All of it was loaded again from what lay in reserved memory, after a patch failed.
+            case replay
+            /// All of it was loaded again from files.
+            case reload
+        }
+
+        /// How it was brought up to date.
+        package let method: Method
         /// How long the machine was unprotected, in microseconds: the duration of the system call.
         package let window: UInt64
+    }
+
+    /// What bars the ways of bringing an image up to date.
+    package struct Ways: Equatable {
+        /// What bars a patch; `nil` where nothing does.
+        package let patch: PatchObstacle?
+        /// What bars a reload; `nil` where nothing does.
+        package let reload: Obstacle?
+
+        /// The same for one who does not know what a reload would load.
+        package var withoutSource: Ways { Ways(patch: patch, reload: nil) }
+
+        /// What bars all of them.
+        package var obstacle: Obstacle? { patch == nil ? nil : reload }
     }
 
     /// How a reconciliation ended.

@@ -68,7 +68,7 @@ struct Account: Equatable {
             entry = .refreshed
             status = Account.refreshed(outcome, window: window)
             facts[.window] = "\(window)"
-            facts[.refresh] = Report.Method.reload.rawValue
+            facts[.refresh] = outcome.refreshes.last.map { Report.Method($0.method).rawValue }
             next =
                 outcome.end == .settled ? .look(after: Account.secondLook) : .retry(.busy)
         case .blocked(let obstacle):
@@ -135,7 +135,7 @@ struct Account: Equatable {
         _ outcome: Engine.Reconciliation, window: UInt64
     ) -> String {
         let times = outcome.refreshes.count
-        let count = times == 1 ? "Reloaded" : "Reloaded \(times) times"
+        let done = Account.verbs(outcome.refreshes.map(\.method))
         let duration = Sentences.duration(microseconds: window)
         let rest = outcome.end == .stillMoving ? "; the machine still changes" : ""
         let cure: String
@@ -145,8 +145,30 @@ struct Account: Equatable {
         } else {
             cure = ""
         }
-        return "\(count)\(cure): \(Sentences.meaning(of: outcome.look));"
+        return "\(done)\(cure): \(Sentences.meaning(of: outcome.look));"
             + " unprotected for \(duration)" + (times == 1 ? "" : " at most") + rest
+    }
+
+    /// Says what was done: `Patched`, `Patched 2 times, then reloaded`.
+    private static func verbs(_ methods: [Engine.Refresh.Method]) -> String {
+        var runs: [(method: Engine.Refresh.Method, count: Int)] = []
+        for method in methods {
+            if runs.last?.method == method {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append((method, 1))
+            }
+        }
+        let words = runs.map { run in
+            let verb =
+                switch run.method {
+                case .patch: "patched"
+                case .replay: "loaded again from reserved memory"
+                case .reload: "reloaded"
+                }
+            return run.count == 1 ? verb : "\(verb) \(run.count) times"
+        }
+        return Sentences.capitalised(words.joined(separator: ", then "))
     }
 
     /// One word for a verdict, for the field KDUMP_VERDICT.

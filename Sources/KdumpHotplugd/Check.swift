@@ -9,12 +9,16 @@ internal import Glibc
 struct Check {
     private let root: SystemRoot
     private let source: ImageSource?
+    private let patches: Bool?
     private let state: StateDirectory
 
     /// Creates a probe of the machine below `root`.
-    init(root: SystemRoot, source: ImageSource?) {
+    ///
+    /// What is `nil` is as the daemon has it.
+    init(root: SystemRoot, source: ImageSource?, patches: Bool?) {
         self.root = root
         self.source = source
+        self.patches = patches
         state = StateDirectory(below: root)
     }
 
@@ -49,6 +53,7 @@ struct Check {
         // Without patience: what a kernel is about to do has not been done yet.
         var engine = Engine(
             root: root, source: source ?? remembered?.source,
+            patches: patches ?? remembered?.patches ?? true,
             memory: remembered?.engine ?? Engine.Memory(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
@@ -56,8 +61,9 @@ struct Check {
             let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
             // Before the service ever ran, what it is configured to load is not known here.
             let isKnown = source != nil || remembered != nil
-            let obstacle = isKnown ? engine.obstacle(given: look) : nil
-            let report = Report(of: look, obstacle: obstacle, daemon: daemon)
+            let ways = engine.ways(given: look)
+            let report = Report(
+                of: look, ways: isKnown ? ways : ways.withoutSource, daemon: daemon)
             return (report, [])
         } catch {
             return (Report(unknownBecause: "\(error)", daemon: daemon), [])
@@ -102,6 +108,7 @@ extension Report {
         kernelKeepsUp = false
         refresh = .none
         obstacles = []
+        patchObstacle = nil
         self.daemon = daemon
         audit = nil
     }

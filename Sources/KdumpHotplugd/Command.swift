@@ -39,6 +39,9 @@ struct Command: ParsableCommand {
     @Option(help: "How many seconds pass between looks without an event; 0 never (default: 300).")
     var scrub: String?
 
+    @Flag(help: "Never load only what changed: reload the whole crash kernel.")
+    var noPatch = false
+
     @Option(help: "With --check: read /proc, /sys and /run below this directory.")
     var root: String?
 
@@ -62,7 +65,9 @@ struct Command: ParsableCommand {
     func run() throws {
         let settings = try settings()
         if check {
-            let probe = Check(root: SystemRoot(root ?? "/"), source: settings.source)
+            let probe = Check(
+                root: SystemRoot(root ?? "/"), source: settings.source,
+                patches: settings.patches ? nil : false)
             throw ExitCode(probe.run(asJSON: json))
         }
         guard geteuid() == 0 else {
@@ -84,7 +89,8 @@ struct Command: ParsableCommand {
 
     private func settings() throws(Settings.Flaw) -> Settings {
         try Settings(
-            kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle, scrub: scrub)
+            kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle, scrub: scrub,
+            noPatch: noPatch)
     }
 
     /// Writes one sentence to standard error.

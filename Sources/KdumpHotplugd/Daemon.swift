@@ -46,7 +46,8 @@ final class Daemon {
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
         lastRefresh = remembered?.lastRefresh
         engine = Engine(
-            root: root, source: settings.source, memory: remembered?.engine ?? Engine.Memory())
+            root: root, source: settings.source, patches: settings.patches,
+            memory: remembered?.engine ?? Engine.Memory())
         burst = Burst(quiet: settings.settle)
     }
 
@@ -150,10 +151,12 @@ final class Daemon {
             let outcome = try engine.reconcile(on: occasion, depth) { loop.now }
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
-                    method: .reload, time: Int(time(nil)), window: refresh.window)
+                    method: Report.Method(refresh.method), time: Int(time(nil)),
+                    window: refresh.window)
             }
-            let obstacle = engine.obstacle(given: outcome.look)
-            record(outcome.look, obstacle: obstacle)
+            let ways = engine.ways(given: outcome.look)
+            record(outcome.look, ways)
+            let obstacle = outcome.look.verdict.obstacle(ways)
             return Account(of: outcome, on: occasion, obstacle: obstacle)
         } catch {
             return Account(failure: error)
@@ -178,12 +181,13 @@ final class Daemon {
     }
 
     /// Leaves the report for unprivileged readers and the memory for the next daemon.
-    private func record(_ look: Engine.Look, obstacle: Obstacle?) {
+    private func record(_ look: Engine.Look, _ ways: Engine.Ways) {
         let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
-        let report = Report(of: look, obstacle: obstacle, daemon: daemon)
+        let report = Report(of: look, ways: ways, daemon: daemon)
         let told = State(time: Int(time(nil)), report: report.withoutAddresses)
         let remembered = Remembered(
-            engine: engine.memory, source: settings.source, lastRefresh: lastRefresh)
+            engine: engine.memory, source: settings.source, patches: settings.patches,
+            lastRefresh: lastRefresh)
         do throws(SystemError) {
             try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)
             try state.write(ReportJSON.bytes(of: remembered), as: "memory.json", mode: 0o600)

@@ -30,7 +30,7 @@ extension Level {
         _ look: Engine.Look, obstacle: Obstacle?, daemon: Report.Daemon
     ) -> (Level, String) {
         let meaning = Sentences.meaning(of: look)
-        let acts = cure(obstacle, daemon, when: "is about to reload it")
+        let acts = cure(obstacle, daemon, when: "is about to refresh it")
         switch look.verdict {
         case .unsupported, .nothingReserved, .nothingLoaded:
             return (.critical, meaning)
@@ -76,7 +76,7 @@ extension Level {
     ) -> String {
         if let obstacle { return "; it cannot be reloaded: \(obstacle)" }
         return daemon.running
-            ? "; the daemon \(when)" : "; start kdump-hotplugd.service, which reloads it"
+            ? "; the daemon \(when)" : "; start kdump-hotplugd.service, which refreshes it"
     }
 }
 
@@ -90,5 +90,18 @@ extension Verdict {
         case .stale, .lost, .broken, .undumpable, .unverified: true
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
         }
+    }
+
+    /// Whether an image of this verdict may be brought up to date by a patch.
+    var isPatchable: Bool {
+        switch self {
+        case .current, .waiting, .stale: true
+        default: false
+        }
+    }
+
+    /// What bars bringing the image up to date.
+    func obstacle(_ ways: Engine.Ways) -> Obstacle? {
+        isPatchable ? ways.obstacle : ways.reload
     }
 }

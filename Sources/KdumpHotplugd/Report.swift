@@ -75,7 +75,11 @@ struct Report: Codable, Equatable {
 
     /// How the image is brought up to date.
     enum Method: String, Codable {
-        /// By loading all of it again.
+        /// By loading the parts that changed.
+        case patch
+        /// By loading all of it again from reserved memory, after a patch failed.
+        case replay
+        /// By loading all of it again from files.
         case reload
         /// Not at all: the kernel does, or nothing can go stale.
         case none
@@ -112,16 +116,30 @@ struct Report: Codable, Equatable {
     let kernelKeepsUp: Bool
     let refresh: Method
     let obstacles: [String]
+    /// What bars a patch, so that a reload must do; left out where nothing does.
+    let patchObstacle: String?
     var daemon: Daemon
     let audit: Cost?
 }
 
+extension Report.Method {
+    /// The method of a refresh.
+    init(_ method: Engine.Refresh.Method) {
+        self =
+            switch method {
+            case .patch: .patch
+            case .replay: .replay
+            case .reload: .reload
+            }
+    }
+}
+
 extension Report {
     /// Makes the report of a look.
-    init(of look: Engine.Look, obstacle: Obstacle?, daemon: Daemon) {
+    init(of look: Engine.Look, ways: Engine.Ways, daemon: Daemon) {
         let seen = look.observation
         let needsLoads = look.verdict.needsLoads(keptUp: seen.keepsUp == true)
-        let obstacle = needsLoads ? obstacle : nil
+        let obstacle = needsLoads ? look.verdict.obstacle(ways) : nil
         self.daemon = daemon
         audit = Cost(bytesRead: look.byteCount, microseconds: look.microseconds)
         (verdict, summary) = Level.judge(look, obstacle: obstacle, daemon: daemon)
@@ -136,7 +154,9 @@ extension Report {
         }
         reserved = seen.reserved.value?.map(Range.init)
         kernelKeepsUp = seen.keepsUp == true
-        refresh = needsLoads ? .reload : .none
+        let isPatchable = look.verdict.isPatchable
+        refresh = needsLoads ? isPatchable && ways.patch == nil ? .patch : .reload : .none
+        patchObstacle = isPatchable ? ways.patch.map { "\($0)" } : nil
         obstacles = obstacle.map { ["\($0)"] } ?? []
         guard let live = seen.live.value else {
             (memory, cpus) = (nil, nil)

@@ -30,6 +30,7 @@ enum ReportText {
         if let cpus = report.cpus {
             add("CPUs", "\(NumberSet(Set(cpus.present)))" + difference(cpus))
         }
+        if let reason = report.patchObstacle { add("no patch", reason) }
         for obstacle in report.obstacles { add("obstacle", obstacle) }
         add("last refresh", lastRefresh(report.daemon.lastRefresh, now: now))
         add("daemon", report.daemon.running ? "running" + pid(report.daemon) : "not running")
@@ -77,7 +78,10 @@ enum ReportText {
         switch report.refresh {
         case .none: return "nobody: it never goes stale"
         case .reload where !report.obstacles.isEmpty: return "nobody"
-        case .reload: return report.daemon.running ? "kdump-hotplugd, by reloading it" : "nobody"
+        case .patch:
+            return report.daemon.running ? "kdump-hotplugd, by patching it in place" : "nobody"
+        case .reload, .replay:
+            return report.daemon.running ? "kdump-hotplugd, by reloading it" : "nobody"
         }
     }
 

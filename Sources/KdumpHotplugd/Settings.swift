@@ -8,6 +8,8 @@ internal import Glibc
 struct Settings: Equatable {
     /// What a reload loads; `nil` where none was named.
     let source: ImageSource?
+    /// Whether only what changed is loaded, where that is possible.
+    let patches: Bool
     /// How long after the last look the machine is looked at without any event, in seconds; 0 never.
     let scrub: UInt64
     /// How long a burst of events must have been quiet, in microseconds.
@@ -23,6 +25,7 @@ struct Settings: Equatable {
         case kernel = "KDUMP_HOTPLUGD_KERNEL"
         case initrd = "KDUMP_HOTPLUGD_INITRD"
         case commandLine = "KDUMP_HOTPLUGD_COMMAND_LINE"
+        case noPatch = "KDUMP_HOTPLUGD_NO_PATCH"
         case settle = "KDUMP_HOTPLUGD_SETTLE"
         case scrub = "KDUMP_HOTPLUGD_SCRUB"
 
@@ -50,12 +53,14 @@ struct Settings: Equatable {
     /// - Throws: A `Flaw` for settings that contradict each other or say nothing sensible.
     init(
         kernel: String?, initrd: String?, commandLine: String?, settle: String?,
-        scrub: String?,
+        scrub: String?, noPatch: Bool = false,
         environment: (Variable) -> String? = { $0.value }
     ) throws(Flaw) {
         let kernel = kernel ?? environment(.kernel)
         let initrd = initrd ?? environment(.initrd)
         let commandLine = commandLine ?? environment(.commandLine)
+        let isOff = try Settings.isYes(environment(.noPatch))
+        patches = !(noPatch || isOff)
         let milliseconds = try Settings.number(
             settle ?? environment(.settle), "settle time", "milliseconds",
             atMost: Settings.longestSettle)
@@ -71,6 +76,15 @@ struct Settings: Equatable {
             return
         }
         source = ImageSource(kernel: kernel, initrd: initrd, commandLine: commandLine)
+    }
+
+    private static func isYes(_ text: String?) throws(Flaw) -> Bool {
+        switch text {
+        case nil, "0": return false
+        case "1": return true
+        case .some(let text):
+            throw Flaw(description: "KDUMP_HOTPLUGD_NO_PATCH is 1 or 0, and not \(text)")
+        }
     }
 
     private static func number(

@@ -98,6 +98,8 @@ struct Remembered: Codable, Equatable {
     let engine: Engine.Memory
     /// What a reload loads, so that `--check` can say whether it could.
     let source: ImageSource?
+    /// Whether it patches; not in what older versions left.
+    let patches: Bool?
     /// The last refresh.
     let lastRefresh: Report.LastRefresh?
 }

@@ -38,7 +38,7 @@ import Testing
             kernel: place ?? machine.root.path("/boot/vmlinuz"),
             initrd: disk ?? machine.root.path("/boot/initrd"), commandLine: commandLine)
         var engine = Engine(root: machine.root, source: source, architecture: .x86)
-        return engine.obstacle(given: try engine.look(.cheap, now: { 0 }))
+        return engine.ways(given: try engine.look(.cheap, now: { 0 })).reload
     }
 
     @Test func nothingBarsARightOne() throws {
@@ -63,7 +63,7 @@ import Testing
         let source = ImageSource(kernel: "/dev/null", initrd: nil, commandLine: "")
         var engine = Engine(root: machine.root, source: source, architecture: .x86)
         let look = try engine.look(.cheap, now: { 0 })
-        #expect(engine.obstacle(given: look) == .notAFile(.kernel, path: "/dev/null"))
+        #expect(engine.ways(given: look).reload == .notAFile(.kernel, path: "/dev/null"))
     }
 
     @Test func filesThatAreNoKernels() throws {

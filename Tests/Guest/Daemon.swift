@@ -22,7 +22,8 @@ extension Machine {
     /// Writes the daemon's settings; what is left out is the capture kernel of the tests.
     package func configureDaemon(
         kernel: String = "/boot/vmlinuz-$(uname -r)", initrd: String = GuestImage.captureInitrd,
-        commandLine: String = captureCommandLine, settle: Int = 200
+        commandLine: String = captureCommandLine, settle: Int = 200,
+        patches: Bool = true
     ) throws(GuestError) {
         try expect(
             """
@@ -31,6 +32,7 @@ extension Machine {
             KDUMP_HOTPLUGD_INITRD=\(initrd)
             KDUMP_HOTPLUGD_COMMAND_LINE="\(commandLine)"
             KDUMP_HOTPLUGD_SETTLE=\(settle)
+            KDUMP_HOTPLUGD_NO_PATCH=\(patches ? 0 : 1)
             END
             """)
     }
@@ -78,9 +80,9 @@ extension Machine {
             """)
     }
 
-    /// How many of them there have been.
-    package func loads() throws(GuestError) -> Int {
-        let lines = try expect("grep -c 'sys_kexec' /sys/kernel/tracing/trace || true")
+    /// How many of them there have been; with a `call`, only of that one.
+    package func loads(by call: String = "kexec") throws(GuestError) -> Int {
+        let lines = try expect("grep -c 'sys_\(call)' /sys/kernel/tracing/trace || true")
         guard let count = Int(lines) else { throw .garbled("trace: \(lines)") }
         return count
     }

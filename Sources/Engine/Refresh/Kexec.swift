@@ -43,4 +43,33 @@ enum Kexec {
             kernel, initrd ?? -1, commandLine.utf8.count + 1, commandLine, flags)
         return Attempt(errno: -result, microseconds: MonotonicClock.microseconds() - start)
     }
+
+    /// One piece of memory to be written by a load.
+    struct Segment {
+        /// What is written; zeros follow up to the end of `range`.
+        let bytes: PinnedBytes
+        /// The physical addresses.
+        let range: AddressRange
+    }
+
+    /// Loads pieces of a crash kernel; what lies elsewhere in reserved memory stays.
+    ///
+    /// `flags` are added to KEXEC_ON_CRASH.
+    ///
+    /// The corresponding C function is `kexec_load`.
+    static func loadSegments(_ segments: [Segment], entry: UInt64, flags: UInt) -> Attempt {
+        let list = unsafe segments.map { segment in
+            unsafe kexec_segment(
+                buf: UnsafeRawPointer(segment.bytes.address), bufsz: UInt(segment.bytes.count),
+                mem: UnsafeRawPointer(bitPattern: UInt(segment.range.start)),
+                memsz: UInt(segment.range.byteCount))
+        }
+        // The buffers must live to the end of the call, and only `segments` keeps them.
+        return withExtendedLifetime(segments) {
+            let start = MonotonicClock.microseconds()
+            let result = unsafe ckexec_load(
+                UInt(entry), UInt(list.count), list, UInt(KEXEC_ON_CRASH) | flags)
+            return Attempt(errno: -result, microseconds: MonotonicClock.microseconds() - start)
+        }
+    }
 }

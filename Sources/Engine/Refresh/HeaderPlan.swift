@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The core header that a machine needs, made from the one that is there; pure.
+///
+/// Only what hotplug changes is made anew: RAM ranges, and the CPUs' notes where the old header lists
+/// present CPUs. All else (the kernel's note, its text, backups of the first memory) is kept, since
+/// whoever made the old header knew more about it than can be known now.
+struct HeaderPlan {
+    /// The header that is there.
+    let old: CoreHeader
+    /// The machine as it is now.
+    let live: LiveSystem
+    /// Where its CPUs leave their registers.
+    let notes: ProcessorNotes
+
+    /// The first MiB, which is not in `LiveSystem` and never hot-plugged: what the old header says of
+    /// it stays.
+    private static let legacy = AddressRanges([AddressRange(start: 0, end: 1 << 20)])
+
+    /// Makes the new header.
+    ///
+    /// - Throws: Why it cannot be made.
+    func header() throws(PatchObstacle) -> CoreHeader {
+        let said = CoreDescription(of: old, kernelNote: notes.kernelNote)
+        guard let kernelNote = said.kernelNote else {
+            throw .imageNotUnderstood(because: "its core header has no note about the kernel")
+        }
+        let ram = try ramEntries(said)
+        var new = old
+        new.entries = try noteEntries(said, besides: kernelNote) + [kernelNote]
+        new.entries += old.entries.filter { entry in
+            entry.kind != .note && (entry.kind != .memory || said.special.contains(entry))
+        }
+        new.entries += ram
+        guard new.entries.count <= CoreHeader.mostEntries else {
+            throw .headerTooLarge(
+                needed: UInt64(new.byteCount), room: UInt64(CoreHeader.mostEntries) * 56)
+        }
+        return new
+    }
+
+    /// The CPUs' notes: the old ones where they are those of all CPUs that may ever come, since the
+    /// kernel does not tell where absent CPUs leave theirs; else one for each present CPU.
+    private func noteEntries(
+        _ said: CoreDescription, besides kernelNote: CoreHeader.Entry
+    ) throws(PatchObstacle) -> [CoreHeader.Entry] {
+        let all = old.entries.filter { $0.kind == .note && $0.physical != kernelNote.physical }
+        guard let form = all.first else {
+            throw .imageNotUnderstood(because: "its core header has no note of any CPU")
+        }
+        let listed = Set(said.cpuNotes)
+        if listed.count == notes.possible.count, listed.isSuperset(of: notes.addresses.values) {
+            return all
+        }
+        var entries: [CoreHeader.Entry] = []
+        for cpu in live.cpus.members.sorted() {
+            guard let address = notes.addresses[cpu] else {
+                throw .machineNotKnown(because: "CPU \(cpu) does not tell where its crash note is")
+            }
+            var entry = form
+            entry.offset = address
+            entry.physical = address
+            entries.append(entry)
+        }
+        return entries
+    }
+
+    private func ramEntries(_ said: CoreDescription) throws(PatchObstacle) -> [CoreHeader.Entry] {
+        let form = old.entries.first { entry in
+            entry.kind == .memory && entry.offset == entry.physical
+                && entry.virtual &- entry.physical == said.directMap
+        }
+        guard let form else {
+            throw .imageNotUnderstood(because: "its core header has no memory")
+        }
+        let ram = live.ram.union(said.ram.intersection(HeaderPlan.legacy))
+        return ram.ranges.map { range in
+            var entry = form
+            entry.offset = range.start
+            entry.physical = range.start
+            entry.virtual = range.start &+ said.directMap
+            entry.fileSize = range.byteCount
+            entry.memorySize = range.byteCount
+            return entry
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A reason why the loaded image is not patched but loaded again as a whole.
+///
+/// It bars the better of two ways, not both: `Obstacle` is what bars a reload.
+package enum PatchObstacle: Error, Hashable {
+    /// The operator does not want patches.
+    case switchedOff
+    /// Images of this architecture have no room for the kernel's own pages.
+    case architecture(Architecture)
+    /// A locked-down kernel takes whole signed files only.
+    case lockedDown
+    /// `kernel.kexec_load_disabled` is 1.
+    case loadingDisabled
+    /// `kernel.kexec_load_limit_panic` is used up.
+    case noLoadsLeft
+    /// The image holds the keys of an encrypted dump target, which only its own load protects.
+    case encryptedTarget
+    /// The image cannot be looked at, or is not what a patch could work with; why.
+    case imageNotUnderstood(because: String)
+    /// Where the digest is, or what it covers, is not certain.
+    case digestNotUnderstood
+    /// The machine as it is now is not known; why.
+    case machineNotKnown(because: String)
+    /// The new core header is larger than the place of the old one, both in bytes.
+    case headerTooLarge(needed: UInt64, room: UInt64)
+    /// The kernel would put its own pages over parts of the image, sizes in bytes.
+    case holeTooSmall(needed: UInt64, free: UInt64)
+    /// A patch of this image has failed before.
+    case failedBefore
+}
+
+extension PatchObstacle: CustomStringConvertible {
+    /// One sentence: what, and what to do where anything can be done.
+    package var description: String {
+        switch self {
+        case .switchedOff:
+            "patching is switched off by --no-patch or KDUMP_HOTPLUGD_NO_PATCH"
+        case .architecture(let architecture):
+            "images are patched on x86_64 only, and this is \(architecture.rawValue)"
+        case .lockedDown:
+            "this machine is locked down, which forbids kexec_load"
+        case .loadingDisabled:
+            "kernel.kexec_load_disabled is 1, so nothing can be loaded before the next boot"
+        case .noLoadsLeft:
+            "kernel.kexec_load_limit_panic is used up, so nothing can be loaded before the next boot"
+        case .encryptedTarget:
+            "the image holds the keys of an encrypted dump target, which a patch would expose"
+        case .imageNotUnderstood(let reason):
+            "the loaded image is not one that can be patched: \(reason)"
+        case .digestNotUnderstood:
+            "the digest of the loaded image and what it covers are not certain"
+        case .machineNotKnown(let reason):
+            "the machine is not known well enough to describe it: \(reason)"
+        case .headerTooLarge(let needed, let room):
+            "the new core header needs \(ByteCount(needed)) and the old one has room for"
+                + " \(ByteCount(room))"
+        case .holeTooSmall(let needed, let free):
+            "the kernel needs \(ByteCount(needed)) for itself at the bottom of reserved memory and"
+                + " finds \(ByteCount(free))"
+        case .failedBefore:
+            "a patch of this image has failed before"
+        }
+    }
+}

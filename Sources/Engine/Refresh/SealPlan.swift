@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How purgatory's table and digest change so that they no longer cover the core header; pure but
+/// for the digest itself, which is made from what lies in memory.
+///
+/// The core header is taken out at the first patch instead of being sealed anew at each. Kernels since
+/// 6.6 leave it out from the beginning, for the same reason: it changes. Then a later patch touches
+/// one segment and needs no digest at all, and nothing is lost: a damaged header that is sealed gives
+/// no dump, because purgatory hangs; one that is not gives most of it, and the audit compares it with
+/// the machine in any case.
+struct SealPlan: Equatable {
+    /// The physical address of the table.
+    let table: UInt64
+    /// The physical address of the digest; `nil` as long as it has not been looked for.
+    let digest: UInt64?
+    /// What the digest is to cover, in its order.
+    let regions: [AddressRange]
+
+    /// Plans the change for `image`; `nil` where the header is not covered.
+    ///
+    /// - Throws: That the image has no digest, or one that covers the header in some other way.
+    static func plan(for image: LoadedImage) throws(PatchObstacle) -> SealPlan? {
+        // Without a table nothing would be known of what a patch leaves unlisted.
+        guard let seal = image.seal, image.integrity != .mismatch else {
+            throw .digestNotUnderstood
+        }
+        guard image.sealsHeader else { return nil }
+        let rest = seal.regions.filter { $0 != image.header.range }
+        guard !rest.isEmpty, rest.count == seal.regions.count - 1,
+            !rest.contains(where: { $0.overlaps(image.header.range) })
+        else { throw .digestNotUnderstood }
+        return SealPlan(table: seal.table, digest: seal.digest, regions: rest)
+    }
+
+    /// The pages that change.
+    var pages: [AddressRange] {
+        var places = [AddressRange(start: table, end: table + UInt64(RegionTable.byteCount))]
+        if let digest {
+            places.append(AddressRange(start: digest, end: digest + UInt64(Digest.byteCount)))
+        }
+        let page = SegmentPlan.page
+        return places.map { place in
+            AddressRange(
+                start: place.start / page * page, end: (place.end + page - 1) / page * page)
+        }
+    }
+
+    /// The bytes of the new table.
+    var tableBytes: [UInt8] {
+        var bytes: [UInt8] = []
+        for region in regions {
+            bytes.append(littleEndian: region.start)
+            bytes.append(littleEndian: region.byteCount)
+        }
+        return bytes + [UInt8](repeating: 0, count: RegionTable.byteCount - bytes.count)
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// How the engine brings an image up to date: by a patch where it can, else by a reload.
+extension Engine {
+    /// What one attempt came to.
+    struct Step {
+        /// The look after it.
+        var look: Look
+        /// The loads that succeeded.
+        var refreshes: [Refresh] = []
+        /// Set where no further attempt makes sense now.
+        var end: End?
+    }
+
+    /// How often the image is looked at after a patch until it can be seen, with 20 ms in between.
+    ///
+    /// While memory is plugged `/proc/kcore` moves; what cannot be seen is not verified.
+    private static let verifications = 5
+
+    /// Returns what would bar a patch and a reload now, without attempting either.
+    package func ways(given look: Look) -> Ways {
+        var reload: Obstacle?
+        do throws(Obstacle) {
+            _ = try Reload.prepare(source, insteadOf: look.observation)
+        } catch {
+            reload = error
+        }
+        do throws(PatchObstacle) {
+            _ = try patchPlan(given: look)
+            return Ways(patch: nil, reload: reload)
+        } catch {
+            return Ways(patch: error, reload: reload)
+        }
+    }
+
+    /// Makes one attempt to bring the image up to date, and looks again.
+    mutating func refresh(
+        given look: Look, now: () -> UInt64
+    ) throws(SystemError) -> Step {
+        guard case .stale = look.verdict, let image = look.observation.image else {
+            return try reload(given: look, now: now)
+        }
+        var look = look
+        let ways = ways(given: look)
+        let isLoadedAnyway = look.observation.lacks.contains { $0.urgency == .now }
+        guard ways.patch == nil, !isLoadedAnyway || ways.reload != nil else {
+            return try reload(given: look, now: now)
+        }
+        if image.sealsHeader && image.integrity != .verified {
+            // The digest is found by its value; and damage must not be sealed anew.
+            look = try self.look(.thorough, now: now)
+            guard case .stale = look.verdict else { return Step(look: look) }
+        }
+        guard let patch = preparedPatch(given: look) else {
+            return try reload(given: look, now: now)
+        }
+        return try apply(patch, given: look, now: now)
+    }
+
+    private func patchPlan(given look: Look) throws(PatchObstacle) -> PatchPlan {
+        guard patches else { throw .switchedOff }
+        let seen = look.observation
+        if let books = seen.image?.books, memory.unpatchable == books.fingerprint {
+            throw .failedBefore
+        }
+        let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
+        return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be seen"))
+    }
+
+    private func preparedPatch(given look: Look) -> Patch? {
+        guard let layout = memory.layout, let reserved = look.observation.reserved.value,
+            // What bars it now did not a moment ago: the machine moves, and a reload is always right.
+            let plan = try? patchPlan(given: look)
+        else { return nil }
+        return try? Patch.prepare(
+            plan, below: root, laidOut: layout, within: AddressRanges(reserved))
+    }
+
+    /// Loads a patch, makes sure of what it did, and falls back where it did not do it.
+    private mutating func apply(
+        _ patch: Patch, given look: Look, now: () -> UInt64
+    ) throws(SystemError) -> Step {
+        let begin = now()
+        let attempt = patch.run()
+        switch attempt.errno {
+        case EBUSY:
+            return Step(look: look, end: .busy)
+        case 0:
+            memory.described = look.observation.live.value
+            let refresh = Refresh(method: .patch, window: attempt.microseconds)
+            return try verified(refresh, of: look, now: now)
+        default:
+            memory.unpatchable = look.observation.image?.books.fingerprint
+            guard try KernelSupport(of: root).isLoaded != true else {
+                return try reload(given: look, now: now)
+            }
+            memory.described = nil
+            memory.expectsImage = true
+            // What cannot be read cannot be replayed, and a reload is what is left.
+            guard let replayed = try? patch.replay(), replayed.errno == 0 else {
+                var step = try reload(given: look, now: now)
+                if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
+                return step
+            }
+            memory.expectsImage = false
+            memory.described = look.observation.live.value
+            let refresh = Refresh(method: .replay, window: now() - begin)
+            return try verified(refresh, of: look, now: now)
+        }
+    }
+
+    /// Looks at everything after a patch; where it is not as it must be, loads it again at once.
+    private mutating func verified(
+        _ refresh: Refresh, of before: Look, now: () -> UInt64
+    ) throws(SystemError) -> Step {
+        var look = try self.look(.thorough, now: now)
+        for _ in 1..<Engine.verifications {
+            guard case .unknown = look.observation.finding else { break }
+            Pause.milliseconds(20)
+            look = try self.look(.thorough, now: now)
+        }
+        let isSound = look.isSound(after: before)
+        if refresh.method == .replay || !isSound {
+            memory.unpatchable = look.observation.image?.books.fingerprint
+        }
+        guard !isSound else { return Step(look: look, refreshes: [refresh]) }
+        var step = try reload(given: look, now: now)
+        step.refreshes.insert(refresh, at: 0)
+        return step
+    }
+
+    /// Loads all of the image from files, and looks again.
+    private mutating func reload(
+        given look: Look, now: () -> UInt64
+    ) throws(SystemError) -> Step {
+        let attempt: Kexec.Attempt
+        do throws(Obstacle) {
+            let reload = try Reload.prepare(source, insteadOf: look.observation)
+            try reload.hold()
+            attempt = reload.run()
+        } catch {
+            return Step(look: look, end: .blocked(error))
+        }
+        if attempt.errno == EBUSY { return Step(look: look, end: .busy) }
+        if attempt.errno == 0 {
+            // The image describes the machine of some moment since `look`; if it is still the same
+            // machine, that one. If not, the next round's verdict is stale and it is loaded again.
+            memory.described = look.observation.live.value
+            memory.expectsImage = false
+            memory.unpatchable = nil
+            let refresh = Refresh(method: .reload, window: attempt.microseconds)
+            return Step(look: try self.look(.thorough, now: now), refreshes: [refresh])
+        }
+        let error = SystemError("kexec_file_load", errno: attempt.errno)
+        let stillLoaded = try KernelSupport(of: root).isLoaded == true
+        if stillLoaded { return Step(look: look, end: .refused(error)) }
+        memory.described = nil
+        memory.expectsImage = true
+        return Step(look: try self.look(.cheap, now: now), end: .unprotected(error))
+    }
+}
+
+extension Engine.Look {
+    /// Whether the image is whole, spared by the kernel's own pages, and right, or stale only because
+    /// the machine has changed since it was seen `before`.
+    fileprivate func isSound(after before: Engine.Look) -> Bool {
+        guard let image = observation.image, image.integrity == .verified,
+            let hole = observation.reserved.value?.first(where: { $0.holds(image.books.entry) }),
+            image.sparesItsParts(in: hole)
+        else { return false }
+        return observation.coverage.value?.isExact == true
+            || observation.live != before.observation.live
+    }
+}
+
+extension CrashImage {
+    /// What tells one load from most others: the entry, the list, and the kernel's own pages.
+    fileprivate var fingerprint: String {
+        let places = segments.map { "\(hexadecimal($0.range.start))-\(hexadecimal($0.range.end))" }
+        return ([entry, controlPage].map(hexadecimal) + places).joined(separator: " ")
+    }
+}
