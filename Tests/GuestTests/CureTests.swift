@@ -22,7 +22,7 @@ extension GuestTests {
             }
             try guest.hotRemove("dimm")
             if daemon {
-                try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Reloaded")
+                try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
                 try guest.waitUntilOK()
             } else {
                 let report = try guest.report()

@@ -7,7 +7,8 @@ import Testing
 extension GuestTests {
     /// An image is made right by loading only what changed, and still dumps; whoever loaded it.
     ///
-    /// The control of each is the same machine without the daemon, or with patches switched off.
+    /// The controls: without the daemon the same growth is not in the dump (HarnessTests), the same
+    /// phantom is (CureTests), and what bars a patch leads to a reload (PatchFallbackTests).
     @Suite struct PatchTests {
         /// A kernel and whose way of loading.
         struct Pair: Sendable, CustomTestStringConvertible {
@@ -45,22 +46,85 @@ extension GuestTests {
             #expect(dump.marks.intact == marks.pages)
         }
 
+        @Test(arguments: Loading.allCases)
+        func `on 6.1 five patches in a row, by two daemons, leave one whole image`(
+            loading: Loading
+        ) throws {
+            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            try loading.load(guest)
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.countLoads()
+            let before = try resident(guest)
+            let steps: [(Machine) throws -> Void] = [
+                { try $0.hotAdd(megabytes: 256, id: "one") },
+                { try $0.hotAddCPU(socket: 2) },
+                { try $0.hotRemove("one") },
+                { try $0.hotAddCPU(socket: 3) },
+                { try $0.hotAdd(megabytes: 512, id: "two") },
+            ]
+            for (number, step) in steps.enumerated() {
+                let loads = try guest.loads(by: "kexec_load")
+                try step(guest)
+                try guest.waitUntilOK()
+                #expect(try guest.loads(by: "kexec_load") > loads)
+                if number == 1 { try guest.startDaemon() }
+            }
+            try expectToBeTold(guest)
+            #expect(try guest.loads(by: "kexec_file_load") == 0)
+            #expect(try guest.report().integrity == "verified")
+            #expect(try resident(guest) == before)
+            let dimm = try #require(try guest.systemMemory().last)
+            let marks = try guest.mark(dimm, count: marked)
+            let dump = try crash(guest, looking: marks)
+            #expect(dump.covers(dimm) && dump.processors == 4)
+            #expect(dump.marks.intact == marks.pages)
+        }
+
+        /// The kernel goes on keeping the patched image up, with room to grow.
+        @Test func `on 6.12 a phantom is patched away, and the kernel goes on by itself`() throws {
+            let guest = try bootWithDaemon(.v6_12)
+            let gone = try guest.hotAdd(megabytes: 256, id: "gone")
+            try guest.loadCrashKernel()
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.countLoads()
+            try guest.hotRemove("gone")
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
+            try guest.waitUntilOK()
+            try expectToBeTold(guest)
+            #expect(try guest.loads(by: "kexec_file_load") == 0)
+            #expect(try guest.report().kernelKeepsUp)
+            #expect(try guest.expect("cat /sys/devices/system/memory/crash_hotplug") == "1")
+            try guest.expect("systemctl stop kdump-hotplugd")
+            let loads = try guest.loads()
+            let place = try guest.hotAdd(megabytes: 512, id: "kernels")
+            try guest.hotAddCPU(socket: 2)
+            #expect(try guest.report().memory?.missing.isEmpty == true)
+            #expect(try guest.loads() == loads, "nobody but the kernel")
+            let marks = try guest.mark(place, count: marked)
+            let dump = try crash(guest, looking: marks)
+            #expect(dump.covers(place) && dump.processors == 3)
+            #expect(dump.marks.intact == marks.pages)
+            #expect(!dump.touches(gone) || place.overlaps(gone))
+        }
+
         private func expectToBeTold(_ guest: Machine) throws {
             let journal = try guest.daemonJournal()
             #expect(journal.contains("Patched") && !journal.contains("eloaded"), "\(journal)")
-            let windows = try guest.expect("journalctl -F KDUMP_WINDOW_USEC")
+            let windows = try guest.expect(
+                "journalctl -u kdump-hotplugd -o verbose | sed -n 's/ *KDUMP_WINDOW_USEC=//p'")
             print("[guest] patched, unprotected for (µs): \(windows.split(separator: "\n"))")
             #expect(try guest.expect("journalctl -F KDUMP_REFRESH") == "patch")
             #expect(try guest.check().output.contains("by patch, "))
         }
 
         /// What no patch may change: the upper half of reserved memory, in which both loaders put
-        /// kernel and initrd, but for the page of purgatory that has the digest.
-        private func resident(_ guest: Machine) throws -> [Data] {
+        /// kernel and initrd, without its end, where they put purgatory.
+        private func resident(_ guest: Machine) throws -> Data {
             let reserve = try #require(try guest.reservedMemory().first)
             let middle = reserve.lowerBound + UInt64(reserve.count / 2)
-            let bytes = try guest.memory(at: middle, count: reserve.count / 2)
-            return [Data(bytes.prefix(bytes.count - (2 << 20)))]
+            return Data(try guest.memory(at: middle, count: reserve.count / 2 - (2 << 20)))
         }
     }
 }

@@ -99,7 +99,7 @@ extension GuestTests {
             try guest.loadCrashKernel()
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.configureDaemon(kernel: "/run/kernel")
+            try guest.configureDaemon(kernel: "/run/kernel", patches: false)
             try guest.startDaemon()
             try guest.hotAddCPU(socket: 2)
             try guest.waitUntil("journalctl -u kdump-hotplugd -p alert | grep -q 'NOT PROTECTED'")
