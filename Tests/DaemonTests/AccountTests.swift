@@ -17,6 +17,8 @@ extension DaemonTests {
                 ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 29)]),
                 cpus: NumberSet([0])))
 
+        private static let open = Engine.Ways(patch: nil, reload: nil)
+
         static func look(_ verdict: Verdict, loaded: Bool = true) -> Engine.Look {
             Engine.Look(
                 observation: Observation(
@@ -33,7 +35,8 @@ extension DaemonTests {
             Account(
                 of: Engine.Reconciliation(
                     look: AccountTests.look(verdict, loaded: loaded), occasionedBy: verdict,
-                    refreshes: refreshes.map { Engine.Refresh(window: $0) }, end: end),
+                    refreshes: refreshes.map { Engine.Refresh(method: .reload, window: $0) },
+                    end: end),
                 on: occasion, obstacle: obstacle)
         }
 
@@ -100,17 +103,20 @@ extension DaemonTests {
             let daemon = Report.Daemon(running: true, pid: 1, lastRefresh: nil)
             for (verdict, level) in levels {
                 let look = AccountTests.look(verdict)
-                let report = Report(of: look, obstacle: nil, daemon: daemon)
+                let report = Report(of: look, ways: AccountTests.open, daemon: daemon)
                 #expect(report.verdict == level, "\(verdict)")
                 #expect(!report.summary.contains("\n") && report.summary.last != ".")
                 let lines = ReportText.lines(of: report, now: 0)
                 #expect(lines.first == "KDUMP \(level.rawValue) - \(report.summary)")
             }
             let alone = Report.Daemon(running: false, pid: nil, lastRefresh: nil)
-            let unguarded = Report(of: AccountTests.look(.current), obstacle: nil, daemon: alone)
+            let unguarded = Report(
+                of: AccountTests.look(.current), ways: AccountTests.open, daemon: alone)
             #expect(unguarded.verdict == .warning)
             let barred = Report(
-                of: AccountTests.look(.current), obstacle: .loadingDisabled, daemon: daemon)
+                of: AccountTests.look(.current),
+                ways: Engine.Ways(patch: .loadingDisabled, reload: .loadingDisabled),
+                daemon: daemon)
             #expect(barred.verdict == .warning && barred.obstacles.count == 1)
         }
 

@@ -52,7 +52,7 @@ struct Story {
         try guest.hotAddCPU(socket: 2)
         try guest.waitUntilOK()
         try show(guest, "cat /run/stale")
-        step("the daemon has reloaded the crash kernel")
+        step("the daemon has made the crash kernel right again")
         try show(guest, "kdump-hotplugd --check")
         try show(guest, "systemctl status kdump-hotplugd | sed -n '3p;/Status:/p;/Memory:/p'")
         try show(

@@ -9,7 +9,8 @@ import Foundation
 extension Machine {
     /// Spoils the first `count` calls of kexec_load of every daemon that is started from now on.
     package func spoilLoads(_ count: Int) throws(GuestError) {
-        let library = try spoiler().base64EncodedString(options: .lineLength76Characters)
+        let library = try spoiler().base64EncodedString(
+            options: [.lineLength76Characters, .endLineWithLineFeed])
         try expect("base64 -d >/usr/lib/spoil.so <<END\n\(library)\nEND")
         try expect(
             """
@@ -26,7 +27,8 @@ extension Machine {
             .appending(path: "image/spoil.c").path
         let library = directory + "/spoil.so"
         try Guest.run(
-            "/usr/bin/cc", ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-s", "-o", library, source])
+            "/usr/bin/cc",
+            ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-s", "-o", library, source])
         guard let bytes = FileManager.default.contents(atPath: library) else {
             throw .tool("cc made no \(library)")
         }

@@ -8,8 +8,10 @@ internal import Glibc
 /// from a load that failed after the kernel had let go of the image, which is still lying there.
 struct Patch {
     private let plan: PatchPlan
-    private let header: Kexec.Segment
-    private let copies: [Kexec.Segment]
+    /// The new core header.
+    let header: Kexec.Segment
+    /// What else is listed.
+    let copies: [Kexec.Segment]
     private let flags: [UInt]
     private let root: SystemRoot
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Engine
+
+/// What a patch lists, so that the pages which the kernel takes for itself hit no part of an image.
+@Suite struct SegmentPlanTests {
+    private let hole = AddressRange(start: 0x3300_0000, end: 0x3F00_0000)
+    private let live = LiveSystem(
+        ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 30)]), cpus: NumberSet([0]))
+
+    /// An image whose parts lie at offsets from the bottom of reserved memory, in KiB.
+    private func image(
+        headerSize: UInt64, control: UInt64, parts: [(Range<UInt64>, LoadedImage.Role)]
+    ) throws -> LoadedImage {
+        let machine = try LoadedMachine()
+        let base = try #require(try machine.audit(.cheap).finding.value?.image)
+        var books = KernelBooks(entryAddress: hole.end - 0x1000, listed: [])
+        let header = AddressRange(start: hole.start, end: hole.start + headerSize)
+        let ranges = parts.map { part in
+            AddressRange(
+                start: hole.start + part.0.lowerBound << 10,
+                end: hole.start + part.0.upperBound << 10)
+        }
+        books.listed = [header] + ranges
+        books.controlPage = hole.start + control << 10
+        let types = try TypeInformation(btf: SyntheticTypes.kernel())
+        let layout = try #require(CrashImage.Layout(in: types))
+        return LoadedImage(
+            books: try CrashImage(books.bytes, laidOut: layout, within: AddressRanges([hole])),
+            parts: [LoadedImage.Part(range: header, role: .coreHeader, isListed: true)]
+                + zip(ranges, parts).map {
+                    LoadedImage.Part(range: $0, role: $1.1, isListed: true)
+                },
+            header: LoadedImage.Header(range: header, core: base.header.core), seal: base.seal,
+            integrity: .verified, commandLine: base.commandLine)
+    }
+
+    private func plan(
+        _ image: LoadedImage, headerSize: UInt64 = 600, changing: [AddressRange] = []
+    ) throws -> SegmentPlan {
+        try SegmentPlan(
+            for: image, headerSize: headerSize, changing: changing, in: hole, on: live)
+    }
+
+    @Test func listsTheHeaderAloneWhereAllElseLiesHigh() throws {
+        let image = try image(
+            headerSize: 4096, control: 32, parts: [(150_000..<190_000, .kernel)])
+        let plan = try plan(image)
+        #expect(plan.header == image.header.range && plan.copies.isEmpty)
+    }
+
+    @Test func leavesAKernelThatKeepsUpRoomAndNoMore() throws {
+        let image = try image(
+            headerSize: 921_600, control: 932, parts: [(150_000..<190_000, .kernel)])
+        let header = try plan(image).header
+        #expect(header.byteCount >= 600 + 16 << 10 && header.byteCount <= 32 << 10)
+        #expect(header.byteCount % 4096 == 0)
+    }
+
+    @Test func listsSmallPartsThatLieLow() throws {
+        let image = try image(
+            headerSize: 4096, control: 80,
+            parts: [(8..<40, .purgatory), (44..<60, .bootParameters), (150_000..<190_000, .kernel)])
+        let page = AddressRange(start: hole.start + 8 << 10, end: hole.start + 12 << 10)
+        let plan = try plan(image, changing: [page])
+        let copies = image.parts.filter { $0.role == .purgatory || $0.role == .bootParameters }
+        #expect(AddressRanges(plan.copies) == AddressRanges(copies.map(\.range)))
+    }
+
+    @Test func refusesWhereTheKernelsPagesWouldHitALargePart() throws {
+        let image = try image(
+            headerSize: 4096, control: 180_000, parts: [(8..<170_000, .kernel)])
+        guard
+            case .some(.holeTooSmall) = #expect(
+                throws: PatchObstacle.self, performing: { try plan(image) })
+        else {
+            Issue.record("no obstacle, or another")
+            return
+        }
+    }
+
+    /// Memory that has come since the load takes pages that the load did not.
+    @Test func countsPagesForMemoryThatHasCome() throws {
+        let image = try image(
+            headerSize: 4096, control: 32, parts: [(2_048..<170_000, .kernel)])
+        #expect(throws: Never.self) { try plan(image) }
+        let giant = LiveSystem(
+            ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 40)]), cpus: NumberSet([0]))
+        #expect(throws: PatchObstacle.self) {
+            try SegmentPlan(for: image, headerSize: 600, changing: [], in: hole, on: giant)
+        }
+    }
+
+    @Test func noticesPagesOfTheKernelInAPart() throws {
+        let spared = try image(headerSize: 4096, control: 32, parts: [(64..<128, .kernel)])
+        #expect(spared.sparesItsParts(in: hole))
+        let books = spared.books
+        let parts =
+            spared.parts + [
+                LoadedImage.Part(
+                    range: AddressRange(start: hole.start + 16 << 10, end: hole.start + 20 << 10),
+                    role: .purgatory, isListed: false)
+            ]
+        let hit = LoadedImage(
+            books: books, parts: parts, header: spared.header, seal: spared.seal,
+            integrity: .verified, commandLine: spared.commandLine)
+        #expect(!hit.sparesItsParts(in: hole))
+    }
+}
