@@ -58,7 +58,8 @@ extension GuestTests {
             try guest.expect("sed -i /COMMAND_LINE/d /etc/default/kdump-hotplugd")
             try guest.loadCrashKernelByKdumpTools()
             try guest.startDaemon()
-            try guest.waitUntilOK()
+            // Debian's own line lacks what this machine will need.
+            #expect(try guest.check().status == 1)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.hotAddCPU(socket: 2)
             try guest.waitUntilOK()
