@@ -45,7 +45,8 @@ extension Engine {
         var look = look
         let ways = ways(given: look)
         let isLoadedAnyway = look.observation.lacks.contains { $0.urgency == .now }
-        guard ways.patch == nil, !isLoadedAnyway || ways.reload != nil else {
+        // The files below another root are of another machine, and the system call is of this one.
+        guard root.prefix.isEmpty, ways.patch == nil, !isLoadedAnyway || ways.reload != nil else {
             return try reload(given: look, now: now)
         }
         if image.sealsHeader && image.integrity != .verified {

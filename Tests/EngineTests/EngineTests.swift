@@ -78,6 +78,17 @@ import Testing
         }
     }
 
+    @Test func knowsBothWays() throws {
+        let machine = try machine()
+        var engine = engine(machine)
+        let ways = engine.ways(given: try engine.look(.thorough, now: { 0 }))
+        #expect(ways.patch == nil && ways.reload == .noSource && ways.obstacle == nil)
+        var careful = Engine(
+            root: machine.root, source: nil, patches: false, architecture: .x86)
+        let barred = careful.ways(given: try careful.look(.cheap, now: { 0 }))
+        #expect(barred.patch == .switchedOff && barred.obstacle == .noSource)
+    }
+
     @Test func findsDamageOnlyWhereItLooksForIt() throws {
         let machine = try machine { loaded in
             loaded.put([0xFF], at: LoadedMachine.kernel.start + 0x100)
