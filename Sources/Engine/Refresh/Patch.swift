@@ -37,7 +37,10 @@ struct Patch {
                 guard books == plan.image.books else {
                     throw Unknowable("somebody has just loaded another one")
                 }
-                return try Patch(plan, copies: copies, below: root)
+                let isNamedSo = layout.image.hotplugSupport != nil
+                return try Patch(
+                    plan, copies: copies, below: root,
+                    flags: isNamedSo ? [keepUp, keepUpBefore] : [keepUpBefore, keepUp])
             }
         } catch {
             throw .imageNotUnderstood(because: error.reason)
@@ -45,15 +48,16 @@ struct Patch {
     }
 
     private init(
-        _ plan: PatchPlan, copies: [Kexec.Segment], below root: SystemRoot
+        _ plan: PatchPlan, copies: [Kexec.Segment], below root: SystemRoot, flags: [UInt]
     ) throws(Unknowable) {
         guard let bytes = PinnedBytes(plan.header.encoded()) else { throw Patch.noMemory }
         self.plan = plan
         self.copies = copies
         self.root = root
         header = Kexec.Segment(bytes: bytes, range: plan.segments.header)
-        // The kernel must not write to a header that the digest covers; this one never is.
-        flags = plan.image.books.kernelKeepsUp == true ? [Patch.keepUp, Patch.keepUpBefore] : [0]
+        // A kernel that did not keep the image up is not made to: it would write its own kind of
+        // header, without what kexec-tools' has of the first MiB.
+        self.flags = plan.image.books.kernelKeepsUp == true ? flags : [0]
     }
 
     private static let noMemory = Unknowable("there is no memory for a copy of it")
@@ -88,7 +92,9 @@ struct Patch {
     /// Loads the patch over the image.
     ///
     /// A flag that the kernel does not know is refused before anything is dropped (kernel/kexec.c,
-    /// `kexec_load_check`), so it is tried and not tabulated by version.
+    /// `kexec_load_check`), so it is tried and not tabulated by version. The field of `struct kimage`
+    /// that came with the one or the other says which to try first: a try counts as a load where
+    /// `kernel.kexec_load_limit_panic` limits them.
     func run() -> Kexec.Attempt {
         var attempt = load([header] + copies, flags: flags[0])
         for flag in flags.dropFirst() where attempt.errno == EINVAL && isLoaded {
