@@ -33,16 +33,16 @@ struct Cell: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { "\(kernel) \(loading.rawValue) \(change.rawValue)" }
 
-    /// All of them, or in an ordinary run a part in which each pair of kernel and loader and each
-    /// pair of kernel and change comes; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
+    /// All of them, or in an ordinary run one for each pair of kernel and loader, with every change
+    /// among them; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
     static var chosen: [Cell] {
         let isFull = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_MATRIX"] == "all"
         var cells: [Cell] = []
-        for (row, kernel) in Kernel.all.enumerated() {
-            for (number, change) in Change.allCases.enumerated() {
-                let all = Loading.allCases
-                let some = isFull ? all : [all[(row + number) % all.count]]
-                cells += some.map { Cell(kernel: kernel, loading: $0, change: change) }
+        for kernel in Kernel.all {
+            for loading in Loading.allCases {
+                let all = Change.allCases
+                let changes = isFull ? all : [all[cells.count % all.count]]
+                cells += changes.map { Cell(kernel: kernel, loading: loading, change: $0) }
             }
         }
         return cells
