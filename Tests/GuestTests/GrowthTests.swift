@@ -9,7 +9,7 @@ extension GuestTests {
     /// The controls are in HarnessTests: the same growth without a daemon is not in the dump of a
     /// 6.1 kernel.
     @Suite struct GrowthTests {
-        @Test func `on 6.1 the daemon reloads, says so, and the dump is whole`() throws {
+        @Test func `on 6.1 the daemon refreshes, says so, and the dump is whole`() throws {
             let guest = try bootWithDaemon(.v6_1)
             try guest.loadCrashKernel()
             try guest.startDaemon()
