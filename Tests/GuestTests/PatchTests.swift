@@ -17,7 +17,7 @@ extension GuestTests {
 
             var testDescription: String { "\(kernel) \(loading.rawValue)" }
 
-            static let all = [Kernel.v6_1, .v6_12].flatMap { kernel in
+            static let all = Kernel.all.flatMap { kernel in
                 Loading.allCases.map { Pair(kernel: kernel, loading: $0) }
             }
         }
@@ -35,7 +35,7 @@ extension GuestTests {
             try guest.waitUntilOK()
             try guest.expect("sleep 3")
             #expect(try guest.loads(by: "kexec_file_load") == 0)
-            let isKernels = pair.kernel == .v6_12 && pair.loading == .kernel
+            let isKernels = pair.kernel != .v6_1 && pair.loading == .kernel
             #expect(try guest.loads(by: "kexec_load") > 0 || isKernels)
             if !isKernels { try expectToBeTold(guest) }
             #expect(try guest.report().integrity == "verified")
@@ -82,8 +82,11 @@ extension GuestTests {
         }
 
         /// The kernel goes on keeping the patched image up, with room to grow.
-        @Test func `on 6.12 a phantom is patched away, and the kernel goes on by itself`() throws {
-            let guest = try bootWithDaemon(.v6_12)
+        @Test(arguments: [Kernel.v6_12, .v7])
+        func `a phantom is patched away, and the kernel goes on by itself`(
+            kernel: Kernel
+        ) throws {
+            let guest = try bootWithDaemon(kernel)
             let gone = try guest.hotAdd(megabytes: 256, id: "gone")
             try guest.loadCrashKernel()
             try guest.startDaemon()
