@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
-
 /// Observes, judges, refreshes, and observes again, until the loaded image is right or the way is
 /// barred.
 ///
@@ -140,7 +138,7 @@ package struct Engine {
         let answer = try KernelSupport.keepsUp(below: root)
         guard answer == false else { return answer }
         // The lock is held for microseconds by the kernel's own update: 2 ms outlast it.
-        usleep(2_000)
+        Pause.milliseconds(2)
         return try KernelSupport.keepsUp(below: root)
     }
 }
