@@ -32,8 +32,9 @@ final class EventLoop {
         if unsafe sigprocmask(SIG_BLOCK, &handed, nil) < 0 {
             throw SystemError("block signals", errno: errno)
         }
-        // SIGPIPE: standard error may be a pipe whose reader has gone. SIGIO: an inherited
-        // descriptor may be set to announce itself so. Neither is a reason to die.
+        // SIGPIPE: standard error may be a pipe whose reader has gone. SIGIO: the
+        // kernel tells so of a writer that waits for the lease on a file being loaded (the engine's
+        // ImageFile). Neither is a reason to die.
         for pointless in [SIGPIPE, SIGIO] { signal(pointless, SIG_IGN) }
         var made: Event?
         try EventLoop.check("make an event loop", unsafe sd_event_new(&made))
