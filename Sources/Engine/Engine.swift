@@ -7,10 +7,10 @@
 /// that something may have, and reads the truth from the machine and from reserved memory. It neither
 /// logs nor waits for another try: both are its caller's, who gets every outcome as a value.
 package struct Engine {
-    /// How many loads one reconciliation makes at most while the machine changes under it.
+    /// How many steps one reconciliation makes at most.
     ///
-    /// Four: a DIMM takes less than a load to arrive, so a second one is rare, and beyond four the
-    /// events that keep coming bring us back anyway.
+    /// Four: a patch, the look at its digest, and a reload where either does not bring the cure, and
+    /// one for the unforeseen. It does not run after a machine that goes on changing.
     private static let mostRounds = 4
 
     /// How long a kernel that keeps the image up by itself may leave it stale, in microseconds.
@@ -26,6 +26,11 @@ package struct Engine {
     private let grace: UInt64
     /// Since when the image has been seen to be stale, in microseconds of the caller's clock.
     private var staleSince: UInt64?
+    /// What the kernel has answered in this reconciliation; `nil` where it was not asked.
+    private var answer: Bool??
+    private var isReconciling = false
+    /// Whether the kernel's no has been heard before: the first may only mean that the lock was held.
+    private var isNoBelieved = false
     /// A verdict that a refresh did not cure: another one for the same would not either.
     private var uncured: Verdict?
     /// What is remembered; to be kept by the caller after each reconciliation.
@@ -47,15 +52,16 @@ package struct Engine {
 
     /// Looks at the machine and at reserved memory, and judges what is seen; changes nothing there.
     ///
-    /// `now` tells the time in microseconds of a monotonic clock.
+    /// `now` tells the time in microseconds of a monotonic clock. A thorough look becomes a cheap one
+    /// where it `givesWay`.
     /// - Throws: A `SystemError` where the kernel's own files cannot be read.
     package mutating func look(
-        _ depth: Audit.Depth, now: () -> UInt64
+        _ depth: Audit.Depth, givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
     ) throws(SystemError) -> Look {
         let begin = now()
         let support = try KernelSupport(of: root)
         let view = LiveView(of: root, on: architecture)
-        let report = audit(depth, view, support)
+        let report = audit(depth, view, support, givingWay: givesWay)
         var seen = Observation(
             architecture: architecture, live: view.system, reserved: view.reserved,
             support: support, finding: report.finding, coverage: report.coverage,
@@ -63,7 +69,9 @@ package struct Engine {
             expectsImage: memory.expectsImage, grace: grace)
         // The image itself says whether the kernel keeps it up; asking takes the kexec lock.
         seen.keepsUp = seen.image?.books.kernelKeepsUp
-        if case .unknown = seen.finding, support.isLoaded == true { seen.keepsUp = try keepsUp() }
+        if case .unknown = seen.finding, support.isLoaded == true {
+            seen.keepsUp = try kernelsWord()
+        }
         if case .known(let coverage) = seen.coverage, !coverage.isExact {
             let since = staleSince ?? begin
             staleSince = since
@@ -78,67 +86,89 @@ package struct Engine {
 
     /// Brings the loaded image up to date if it needs it.
     ///
+    /// What takes long and drops nothing, such as making a digest anew, asks now and then whether it
+    /// `givesWay` to newer events; it is owed then, and made up for in a later call.
     /// - Throws: A `SystemError` where the kernel's own files cannot be read; then nothing was loaded
     ///   since the last successful look.
     package mutating func reconcile(
-        on occasion: Occasion, _ depth: Audit.Depth = .cheap, now: () -> UInt64
+        on occasion: Occasion, _ depth: Audit.Depth = .cheap,
+        givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
     ) throws(SystemError) -> Reconciliation {
+        isReconciling = true
+        defer { (isReconciling, answer) = (false, nil) }
         var look = try look(depth, now: now)
         let first = look.verdict
         var occasion = occasion
         var refreshes: [Refresh] = []
+        var unpatched: PatchObstacle?
         func ended(_ end: End) -> Reconciliation {
-            Reconciliation(look: look, occasionedBy: first, refreshes: refreshes, end: end)
+            Reconciliation(
+                look: look, occasionedBy: first, refreshes: refreshes, unpatched: unpatched,
+                end: end)
         }
         if occasion == .hotplug || look.verdict != uncured { uncured = nil }
         for _ in 0..<Engine.mostRounds {
-            if look.observation.support.isLoaded == false { memory.described = nil }
+            if look.observation.support.isLoaded == false { memory.forgetImage() }
             guard look.verdict.needsRefresh(on: occasion) else {
                 if look.observation.support.isLoaded == true { memory.expectsImage = false }
-                return ended(.settled)
+                guard memory.owesDigest, !givesWay() else { return ended(.settled) }
+                look = try self.look(.thorough, givingWay: givesWay, now: now)
+                continue
             }
             guard look.verdict != uncured else { return ended(.uncured) }
+            if case .some(.some(false)) = answer, !isNoBelieved {
+                isNoBelieved = true
+                return ended(.busy)
+            }
             let before = look
-            let step = try refresh(given: look, now: now)
+            let step = try refresh(given: look, givingWay: givesWay, now: now)
             refreshes += step.refreshes
+            unpatched = step.unpatched ?? unpatched
             look = step.look
             if let end = step.end { return ended(end) }
             // What only the occasion called for has been done; what is seen now must call by itself.
             occasion = .routine
-            let isSameMachine = before.observation.live == look.observation.live
+            guard look.verdict.needsRefresh(on: .routine) else { continue }
+            // When to follow a machine that goes on changing is the caller's to decide.
+            guard before.observation.live == look.observation.live else {
+                return ended(.stillMoving)
+            }
             // A patch that does not cure is followed by a reload.
-            let isReloaded = step.refreshes.last?.method == .reload
-            uncured =
-                isReloaded && isSameMachine && look.verdict.needsRefresh(on: .routine)
-                ? look.verdict : nil
+            uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
 
     /// Looks into reserved memory, where there is something to look at.
     private mutating func audit(
-        _ depth: Audit.Depth, _ view: LiveView, _ support: KernelSupport
+        _ depth: Audit.Depth, _ view: LiveView, _ support: KernelSupport,
+        givingWay givesWay: () -> Bool
     ) -> (finding: Fact<Audit.Finding>, coverage: Fact<Coverage>, byteCount: UInt64) {
         guard support.isLoaded == true else {
             return (.known(.nothing), .unknown(because: "nothing is loaded"), 0)
         }
         switch (view.reserved, view.system) {
         case (.known(let reserved), .known(let live)):
-            var audit = Audit(below: root, layout: memory.layout, architecture: architecture)
-            let report = audit.run(depth, reserved: reserved, live: live)
+            var audit = Audit(
+                below: root, layout: memory.layout, seal: memory.seal, architecture: architecture)
+            let report = audit.run(depth, reserved: reserved, live: live, givingWay: givesWay)
             memory.layout = audit.layout
+            if let image = report.finding.value?.image, image.integrity == .verified {
+                memory.seal = image.sealsHeader ? image.seal : nil
+                memory.owesDigest = false
+            }
             return (report.finding, report.coverage(of: live), report.byteCount)
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             return (.unknown(because: reason), .unknown(because: reason), 0)
         }
     }
 
-    /// Asks the kernel whether it keeps the image up, and asks a second time before believing a no.
-    private func keepsUp() throws(SystemError) -> Bool? {
-        let answer = try KernelSupport.keepsUp(below: root)
-        guard answer == false else { return answer }
-        // The lock is held for microseconds by the kernel's own update: 2 ms outlast it.
-        Pause.milliseconds(2)
-        return try KernelSupport.keepsUp(below: root)
+    /// Asks the kernel whether it keeps the image up, once in a reconciliation: it takes the kexec lock.
+    private mutating func kernelsWord() throws(SystemError) -> Bool? {
+        if let word = answer { return word }
+        let word = try KernelSupport.keepsUp(below: root)
+        if isReconciling { answer = .some(word) }
+        if word == true { isNoBelieved = false }
+        return word
     }
 }

@@ -12,9 +12,22 @@ extension Engine {
         package var layout: KernelLayout?
         /// The books of an image that a patch has failed on; `nil` where none has.
         package var unpatchable: String?
+        /// The seal of an image that was found whole and whose digest covers the core header; `nil`
+        /// where no patch would need it.
+        package var seal: LoadedImage.Seal?
+        /// Whether an image was loaded whose digest has not been made anew since, because newer
+        /// events came.
+        package var owesDigest = false
 
         /// Creates the memory of an engine that has done nothing yet.
         package init() {}
+
+        /// Forgets what only an image that is no longer there can be asked about.
+        mutating func forgetImage() {
+            described = nil
+            seal = nil
+            owesDigest = false
+        }
     }
 
     /// One observation with its verdict.
@@ -75,7 +88,7 @@ extension Engine {
         case refused(SystemError)
         /// The load failed after the old image was dropped: nothing is loaded.
         case unprotected(SystemError)
-        /// The machine went on changing for as long as we were willing to follow.
+        /// The machine has changed since the refresh: there is more to do.
         case stillMoving
     }
 
@@ -87,6 +100,9 @@ extension Engine {
         package let occasionedBy: Verdict
         /// The refreshes, in order.
         package let refreshes: [Refresh]
+        /// Why something was loaded again as a whole and not patched; `nil` where it was patched, or
+        /// a patch could not have helped.
+        package let unpatched: PatchObstacle?
         /// How it ended.
         package let end: End
     }

@@ -10,14 +10,16 @@ extension Engine {
         var look: Look
         /// The loads that succeeded.
         var refreshes: [Refresh] = []
+        /// What barred the patch that would have been the better way.
+        var unpatched: PatchObstacle?
         /// Set where no further attempt makes sense now.
         var end: End?
     }
 
-    /// How often the image is looked at after a patch until it can be seen, with 20 ms in between.
+    /// How often the image is looked at until it can be seen, with 20 ms in between.
     ///
     /// While memory is plugged `/proc/kcore` moves; what cannot be seen is not verified.
-    private static let verifications = 5
+    private static let glances = 5
 
     /// Returns what would bar a patch and a reload now, without attempting either.
     package func ways(given look: Look) -> Ways {
@@ -37,27 +39,46 @@ extension Engine {
 
     /// Makes one attempt to bring the image up to date, and looks again.
     mutating func refresh(
-        given look: Look, now: () -> UInt64
+        given look: Look, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Step {
-        guard case .stale = look.verdict, let image = look.observation.image else {
+        var look = look
+        if case .unknown = look.observation.finding, memory.layout != nil {
+            look = try glance(.cheap, now: now)
+        }
+        guard case .stale = look.verdict, look.observation.image != nil else {
+            guard look.verdict.needsRefresh(on: .hotplug) else { return Step(look: look) }
             return try reload(given: look, now: now)
         }
-        var look = look
         let ways = ways(given: look)
         let isLoadedAnyway = look.observation.lacks.contains { $0.urgency == .now }
-        // The files below another root are of another machine, and the system call is of this one.
-        guard root.prefix.isEmpty, ways.patch == nil, !isLoadedAnyway || ways.reload != nil else {
-            return try reload(given: look, now: now)
+        if ways.patch != nil || (isLoadedAnyway && ways.reload == nil) || !root.prefix.isEmpty {
+            return try reload(given: look, insteadOf: ways.patch, now: now)
         }
-        if image.sealsHeader && image.integrity != .verified {
+        if let image = look.observation.image, image.sealsHeader, image.seal?.digest == nil {
             // The digest is found by its value; and damage must not be sealed anew.
             look = try self.look(.thorough, now: now)
             guard case .stale = look.verdict else { return Step(look: look) }
         }
-        guard let patch = preparedPatch(given: look) else {
-            return try reload(given: look, now: now)
+        let patch: Patch
+        do throws(PatchObstacle) {
+            patch = try preparedPatch(given: look)
+        } catch {
+            return try reload(given: look, insteadOf: error, now: now)
         }
-        return try apply(patch, given: look, now: now)
+        return try apply(patch, given: look, givingWay: givesWay, now: now)
+    }
+
+    /// Looks until the image can be seen, a few times at most.
+    private mutating func glance(
+        _ depth: Audit.Depth, givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
+    ) throws(SystemError) -> Look {
+        var look = try look(depth, givingWay: givesWay, now: now)
+        for _ in 1..<Engine.glances {
+            guard case .unknown = look.observation.finding else { break }
+            Pause.milliseconds(20)
+            look = try self.look(depth, givingWay: givesWay, now: now)
+        }
+        return look
     }
 
     private func patchPlan(given look: Look) throws(PatchObstacle) -> PatchPlan {
@@ -70,18 +91,17 @@ extension Engine {
         return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be seen"))
     }
 
-    private func preparedPatch(given look: Look) -> Patch? {
-        guard let layout = memory.layout, let reserved = look.observation.reserved.value,
-            // What bars it now did not a moment ago: the machine moves, and a reload is always right.
-            let plan = try? patchPlan(given: look)
-        else { return nil }
-        return try? Patch.prepare(
-            plan, below: root, laidOut: layout, within: AddressRanges(reserved))
+    private func preparedPatch(given look: Look) throws(PatchObstacle) -> Patch {
+        guard let layout = memory.layout, let reserved = look.observation.reserved.value else {
+            throw .imageNotUnderstood(because: "it cannot be seen")
+        }
+        return try Patch.prepare(
+            patchPlan(given: look), below: root, laidOut: layout, within: AddressRanges(reserved))
     }
 
     /// Loads a patch, makes sure of what it did, and falls back where it did not do it.
     private mutating func apply(
-        _ patch: Patch, given look: Look, now: () -> UInt64
+        _ patch: Patch, given look: Look, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Step {
         let begin = now()
         let attempt = patch.run()
@@ -91,58 +111,65 @@ extension Engine {
         case 0:
             memory.described = look.observation.live.value
             let refresh = Refresh(method: .patch, window: attempt.microseconds)
-            return try verified(refresh, of: look, now: now)
+            return try verified(refresh, of: look, givingWay: givesWay, now: now)
         default:
             memory.unpatchable = look.observation.image?.books.fingerprint
             guard try KernelSupport(of: root).isLoaded != true else {
-                return try reload(given: look, now: now)
+                return try reload(given: look, insteadOf: .failedBefore, now: now)
             }
-            memory.described = nil
+            memory.forgetImage()
             memory.expectsImage = true
             // What cannot be read cannot be replayed, and a reload is what is left.
             guard let replayed = try? patch.replay(), replayed.errno == 0 else {
-                var step = try reload(given: look, now: now)
+                var step = try reload(given: look, insteadOf: .failedBefore, now: now)
                 if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
                 return step
             }
             memory.expectsImage = false
             memory.described = look.observation.live.value
             let refresh = Refresh(method: .replay, window: now() - begin)
-            return try verified(refresh, of: look, now: now)
+            return try verified(refresh, of: look, givingWay: { false }, now: now)
         }
     }
 
     /// Looks at everything after a patch; where it is not as it must be, loads it again at once.
+    ///
+    /// The digest is what takes long. It gives way to newer events, after which there will be another
+    /// patch and another look; all else is always looked at.
     private mutating func verified(
-        _ refresh: Refresh, of before: Look, now: () -> UInt64
+        _ refresh: Refresh, of before: Look, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Step {
-        var look = try self.look(.thorough, now: now)
-        for _ in 1..<Engine.verifications {
-            guard case .unknown = look.observation.finding else { break }
-            Pause.milliseconds(20)
-            look = try self.look(.thorough, now: now)
-        }
-        let isSound = look.isSound(after: before)
+        var gaveWay = false
+        memory.owesDigest = true
+        let look = try glance(
+            .thorough,
+            givingWay: {
+                gaveWay = gaveWay || givesWay()
+                return gaveWay
+            }, now: now)
+        let isSound = look.isSound(after: before, withoutDigest: gaveWay)
         if refresh.method == .replay || !isSound {
             memory.unpatchable = look.observation.image?.books.fingerprint
         }
         guard !isSound else { return Step(look: look, refreshes: [refresh]) }
-        var step = try reload(given: look, now: now)
+        var step = try reload(given: look, insteadOf: .failedBefore, now: now)
         step.refreshes.insert(refresh, at: 0)
         return step
     }
 
     /// Loads all of the image from files, and looks again.
     private mutating func reload(
-        given look: Look, now: () -> UInt64
+        given look: Look, insteadOf patch: PatchObstacle? = nil, now: () -> UInt64
     ) throws(SystemError) -> Step {
         let attempt: Kexec.Attempt
         do throws(Obstacle) {
             let reload = try Reload.prepare(source, insteadOf: look.observation)
+            // The files below another root are of another machine, the system call is of this one.
+            guard root.prefix.isEmpty else { throw .anotherMachine }
             try reload.hold()
             attempt = reload.run()
         } catch {
-            return Step(look: look, end: .blocked(error))
+            return Step(look: look, unpatched: patch, end: .blocked(error))
         }
         if attempt.errno == EBUSY { return Step(look: look, end: .busy) }
         if attempt.errno == 0 {
@@ -152,12 +179,13 @@ extension Engine {
             memory.expectsImage = false
             memory.unpatchable = nil
             let refresh = Refresh(method: .reload, window: attempt.microseconds)
-            return Step(look: try self.look(.thorough, now: now), refreshes: [refresh])
+            return Step(
+                look: try self.look(.thorough, now: now), refreshes: [refresh], unpatched: patch)
         }
         let error = SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport(of: root).isLoaded == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
-        memory.described = nil
+        memory.forgetImage()
         memory.expectsImage = true
         return Step(look: try self.look(.cheap, now: now), end: .unprotected(error))
     }
@@ -166,8 +194,9 @@ extension Engine {
 extension Engine.Look {
     /// Whether the image is whole, spared by the kernel's own pages, and right, or stale only because
     /// the machine has changed since it was seen `before`.
-    fileprivate func isSound(after before: Engine.Look) -> Bool {
-        guard let image = observation.image, image.integrity == .verified,
+    fileprivate func isSound(after before: Engine.Look, withoutDigest isUnmade: Bool) -> Bool {
+        guard let image = observation.image, image.integrity == .verified || isUnmade,
+            image.integrity != .mismatch,
             let hole = observation.reserved.value?.first(where: { $0.holds(image.books.entry) }),
             image.sparesItsParts(in: hole)
         else { return false }

@@ -12,6 +12,8 @@ struct Account: Equatable {
         case rest
         /// Another look after so many microseconds, whatever happens until then.
         case look(after: UInt64)
+        /// Whatever must follow a hotplug event.
+        case follow
         /// Another attempt, at intervals of this back-off.
         case retry(Backoff)
     }
@@ -69,8 +71,7 @@ struct Account: Equatable {
             status = Account.refreshed(outcome, window: window)
             facts[.window] = "\(window)"
             facts[.refresh] = outcome.refreshes.last.map { Report.Method($0.method).rawValue }
-            next =
-                outcome.end == .settled ? .look(after: Account.secondLook) : .retry(.busy)
+            next = outcome.end == .settled ? .look(after: Account.secondLook) : .follow
         case .blocked(let obstacle):
             entry = outcome.look.observation.support.isLoaded == true ? .obstacle : .unprotected
             status = Sentences.capitalised(meaning) + "; it cannot be reloaded: \(obstacle)"
@@ -137,6 +138,11 @@ struct Account: Equatable {
         let times = outcome.refreshes.count
         let done = Account.verbs(outcome.refreshes.map(\.method))
         let duration = Sentences.duration(microseconds: window)
+        let reason: String
+        switch outcome.unpatched {
+        case nil, .switchedOff: reason = ""
+        case .some(let obstacle): reason = " because \(obstacle)"
+        }
         let rest = outcome.end == .stillMoving ? "; the machine still changes" : ""
         let cure: String
         if case .undumpable(let needs) = outcome.occasionedBy {
@@ -145,7 +151,7 @@ struct Account: Equatable {
         } else {
             cure = ""
         }
-        return "\(done)\(cure): \(Sentences.meaning(of: outcome.look));"
+        return "\(done)\(cure)\(reason): \(Sentences.meaning(of: outcome.look));"
             + " unprotected for \(duration)" + (times == 1 ? "" : " at most") + rest
     }
 

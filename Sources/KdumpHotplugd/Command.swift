@@ -33,7 +33,7 @@ struct Command: ParsableCommand {
     @Option(help: "The crash kernel's command line (default: that of the loaded one).")
     var commandLine: String?
 
-    @Option(help: "How many milliseconds events must have been quiet (default: 200).")
+    @Option(help: "How many milliseconds events must have been quiet (default: 100).")
     var settle: String?
 
     @Option(help: "How many seconds pass between looks without an event; 0 never (default: 300).")

@@ -77,7 +77,7 @@ final class Daemon {
         return try loop.run()
     }
 
-    /// Takes in what udev says and puts off acting until the burst is over.
+    /// Takes in what the kernel says, and sees to it that it is acted on in time.
     private func listen() {
         var anything = false
         uevents.drain { notice in
@@ -88,8 +88,18 @@ final class Daemon {
                     .eventsLost,
                     "Hotplug events were lost; looking at the machine itself instead"))
         }
-        guard anything else { return }
+        if anything { follow() }
+    }
+
+    /// Takes note that something may have changed now.
+    private func follow() {
         set(alarms?.burst, at: burst.event(at: loop.now))
+    }
+
+    /// Whether events have come meanwhile that are due to be acted on.
+    private func isOvertaken() -> Bool {
+        listen()
+        return burst.due.map { $0 <= loop.now } ?? false
     }
 
     /// Listens to the kernel's own admissions, where it lets us.
@@ -98,8 +108,7 @@ final class Daemon {
         guard let log = try? KernelLog() else { return }
         kernelLog = log
         try loop.whenReadable(log.fd) { [unowned self, log] in
-            guard log.drain() else { return }
-            set(alarms?.burst, at: burst.event(at: loop.now))
+            if log.drain() { follow() }
         }
     }
 
@@ -110,7 +119,7 @@ final class Daemon {
     }
 
     private func burstAlarm() {
-        guard burst.end(at: loop.now) else {
+        guard burst.act(at: loop.now) else {
             if let due = burst.due { set(alarms?.burst, at: due) }
             return
         }
@@ -148,13 +157,15 @@ final class Daemon {
     /// Lets the engine act, and records what it found.
     private func act(on occasion: Occasion, _ depth: Audit.Depth) -> Account {
         do throws(SystemError) {
-            let outcome = try engine.reconcile(on: occasion, depth) { loop.now }
+            let outcome = try engine.reconcile(
+                on: occasion, depth, givingWay: isOvertaken, now: { loop.now })
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: Report.Method(refresh.method), time: Int(time(nil)),
                     window: refresh.window)
             }
             let ways = engine.ways(given: outcome.look)
+            burst.cost = ways.patch == nil ? .patch : .reload
             record(outcome.look, ways)
             let obstacle = outcome.look.verdict.obstacle(ways)
             return Account(of: outcome, on: occasion, obstacle: obstacle)
@@ -168,6 +179,9 @@ final class Daemon {
         switch next {
         case .rest:
             backoff = nil
+        case .follow:
+            backoff = nil
+            follow()
         case .look(let delay):
             backoff = nil
             owed = .routine

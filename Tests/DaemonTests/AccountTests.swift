@@ -30,13 +30,14 @@ extension DaemonTests {
 
         private func account(
             _ verdict: Verdict, _ end: Engine.End, refreshes: [UInt64] = [], loaded: Bool = true,
-            on occasion: Occasion = .hotplug, obstacle: Obstacle? = nil
+            on occasion: Occasion = .hotplug, obstacle: Obstacle? = nil,
+            unpatched: PatchObstacle? = nil
         ) -> Account {
             Account(
                 of: Engine.Reconciliation(
                     look: AccountTests.look(verdict, loaded: loaded), occasionedBy: verdict,
                     refreshes: refreshes.map { Engine.Refresh(method: .reload, window: $0) },
-                    end: end),
+                    unpatched: unpatched, end: end),
                 on: occasion, obstacle: obstacle)
         }
 
@@ -49,6 +50,24 @@ extension DaemonTests {
                     + " unprotected for 812 ms")
             #expect(account.message.fields.contains("KDUMP_WINDOW_USEC=812345"))
             #expect(account.message.fields.contains("KDUMP_VERDICT=current"))
+        }
+
+        @Test func aReloadInsteadOfAPatchSaysWhy() {
+            let account = account(
+                .current, .settled, refreshes: [812_345], unpatched: .failedBefore)
+            #expect(
+                account.status.hasPrefix(
+                    "Reloaded because a patch of this image has failed before: the crash kernel"))
+            let known = self.account(
+                .current, .settled, refreshes: [812_345], unpatched: .switchedOff)
+            #expect(known.status.hasPrefix("Reloaded: "))
+        }
+
+        @Test func aMachineThatChangedIsFollowedLikeAnEvent() {
+            let coverage = Coverage(live: AccountTests.machine, described: AccountTests.machine)
+            let account = account(.stale(coverage), .stillMoving, refreshes: [1_000])
+            #expect(account.entry == .refreshed && account.next == .follow)
+            #expect(account.status.hasSuffix("the machine still changes"))
         }
 
         @Test func aLossIsAnAlarmAndIsRetriedSoonest() {

@@ -21,7 +21,7 @@ extension DaemonTests {
         @Test func nothingSaidMeansTheDefaults() throws {
             let settings = try settings()
             #expect(settings.source == nil)
-            #expect(settings.settle == 200_000 && settings.scrub == 300)
+            #expect(settings.settle == 100_000 && settings.scrub == 300)
         }
 
         @Test func theEnvironmentIsReadAndAnOptionWins() throws {

@@ -35,7 +35,7 @@ struct Story {
         let guest = try Machine.boot(settings, image)
         try guest.loadCrashKernel()
         try guest.installDaemon()
-        // Five times the default, so that the probe can look in between even under emulation.
+        // Ten times the default, so that the probe can look in between even under emulation.
         try guest.configureDaemon(settle: 1_000)
         step("the crash kernel is loaded, and kdump-hotplugd is started")
         try guest.startDaemon()

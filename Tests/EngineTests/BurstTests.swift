@@ -3,55 +3,91 @@
 import Engine
 import Testing
 
-/// When bursts end, over every way in which events can follow one another.
+/// When events are acted on, over many ways in which they can follow one another.
 @Suite struct BurstTests {
-    @Test func endsAfterQuiet() {
-        var burst = Burst(quiet: 200, longest: 2_000)
+    private static let ms: UInt64 = 1_000
+    private static let second: UInt64 = 1_000_000
+
+    /// When a policy acts if events come at `times` and it is called at each moment it asks for.
+    private func acts(_ times: [UInt64], _ cost: Burst.Cost) -> [UInt64] {
+        var burst = Burst()
+        burst.cost = cost
+        var acts: [UInt64] = []
+        for time in times + [UInt64.max] {
+            while let due = burst.due, due < time {
+                let early = burst.act(at: due - 1)
+                let acted = burst.act(at: due)
+                #expect(!early && acted)
+                guard acted else { return acts }
+                acts.append(due)
+            }
+            if time < .max {
+                let due = burst.event(at: time)
+                #expect(due == burst.due)
+            }
+        }
         #expect(burst.due == nil)
-        #expect(burst.end(at: 1_000_000) == false)
-        #expect(burst.event(at: 1_000) == 1_200)
-        #expect(burst.event(at: 1_150) == 1_350)
-        #expect(burst.end(at: 1_349) == false)
-        #expect(burst.end(at: 1_350) == true)
-        #expect(burst.due == nil)
-        #expect(burst.end(at: 9_999) == false)
+        return acts
     }
 
-    @Test func neverLastsLongerThanTheCap() {
-        var burst = Burst(quiet: 200, longest: 2_000)
-        for time in stride(from: UInt64(0), to: 2_000, by: 100) { _ = burst.event(at: time) }
-        #expect(burst.due == 2_000)
-        #expect(burst.end(at: 2_000) == true)
-        // The next event begins a new burst with a cap of its own.
-        #expect(burst.event(at: 2_050) == 2_250)
+    private func storm(every gap: UInt64, count: UInt64, from start: UInt64 = 0) -> [UInt64] {
+        (0..<count).map { start + $0 * gap }
     }
 
-    @Test func aCapBelowTheQuietTimeGivesWay() {
-        var burst = Burst(quiet: 500, longest: 10)
-        #expect(burst.event(at: 0) == 500)
+    @Test func aSingleEventIsActedOnAtOnceWhereThatIsCheap() {
+        #expect(acts([5 * Self.ms], .patch) == [25 * Self.ms])
+        #expect(acts([5 * Self.ms], .reload) == [105 * Self.ms])
     }
 
-    /// Every pattern of events on a small time grid, against the definition of the two limits.
-    @Test func everyPattern() {
+    @Test func aStormIsFollowedInItsBeginningAndEndsInTheImage() {
+        let times = storm(every: 40 * Self.ms, count: 1_024)
+        let patches = acts(times, .patch)
+        #expect(patches.count <= 12, "\(patches)")
+        #expect(patches[0] == 20 * Self.ms && patches[1] < 300 * Self.ms)
+        #expect(patches.last == times[1_023] + 100 * Self.ms)
+        let reloads = acts(times, .reload)
+        #expect(reloads.count <= 6, "\(reloads)")
+        #expect(reloads[0] == 2 * Self.second)
+        #expect((reloads.last ?? 0) <= times[1_023] + 4 * Self.second)
+    }
+
+    @Test func anEndlessStormIsFollowedTwiceAMinute() {
+        let hour = acts(storm(every: 50 * Self.ms, count: 72_000), .patch)
+        #expect((120...130).contains(hour.count), "\(hour.count)")
+        let gaps = zip(hour, hour.dropFirst()).map { $1 - $0 }
+        #expect((gaps.max() ?? .max) <= 30 * Self.second)
+    }
+
+    @Test func reloadsLeaveTheMachineProtectedMostOfTheTime() {
+        let times = storm(every: Self.second * 3 / 2, count: 100)
+        let reloads = acts(times, .reload)
+        let gaps = zip(reloads, reloads.dropFirst()).map { $1 - $0 }
+        #expect((gaps.min() ?? 0) >= 4 * Self.second)
+        #expect(acts(times, .patch).count == 100, "each is a storm of its own")
+    }
+
+    @Test func silenceIsTheOperatorsToSay() {
+        var burst = Burst(quiet: 5 * Self.second)
+        #expect(burst.event(at: 0) == 20 * Self.ms)
+        _ = burst.act(at: 20 * Self.ms)
+        #expect(burst.event(at: 30 * Self.ms) == 20 * Self.ms + 5 * Self.second)
+        burst.cost = .reload
+        #expect(burst.due == 20 * Self.ms + 5 * Self.second)
+    }
+
+    /// Every pattern of events on a grid: each event is acted on, and never later than promised.
+    @Test(arguments: [Burst.Cost.patch, .reload]) func everyPattern(cost: Burst.Cost) {
         let steps = 12
         for pattern in 1..<(1 << steps) {
-            var burst = Burst(quiet: 3, longest: 7)
-            var first: UInt64?
-            var last: UInt64 = 0
-            for time in 0..<UInt64(steps + 8) {
-                if let begun = first, time >= min(last + 3, begun + 7) {
-                    #expect(burst.end(at: time) == true)
-                    first = nil
-                } else {
-                    #expect(burst.end(at: time) == false)
-                }
-                if time < steps && pattern & 1 << Int(time) != 0 {
-                    first = first ?? time
-                    last = time
-                    #expect(burst.event(at: time) == min(last + 3, (first ?? 0) + 7))
-                }
+            let times = (0..<steps).filter { pattern & 1 << $0 != 0 }
+                .map { UInt64($0) * 60 * Self.ms }
+            let acts = acts(times, cost)
+            for time in times {
+                let next = acts.first { $0 >= time }
+                let latest: UInt64 = cost == .patch ? 800 * Self.ms : 6 * Self.second
+                #expect(next.map { $0 - time <= latest } ?? false, "\(times) \(acts)")
             }
-            #expect(first == nil && burst.due == nil)
+            #expect(acts.last.map { $0 - (times.last ?? 0) <= 4_100 * Self.ms } ?? false)
         }
     }
 

@@ -140,6 +140,20 @@ import Testing
         }
     }
 
+    /// Asking takes the kexec lock, and a no may mean that somebody else had it.
+    @Test func believesOnlyASecondNo() throws {
+        let machine = try machine()
+        try machine.remove("/proc/kcore")
+        try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
+        var engine = engine(machine)
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .blocked(.noSource))
+        try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .settled)
+        try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
+    }
+
     @Test func keepsTryingAfterALossOfItsOwn() throws {
         let machine = try machine()
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")

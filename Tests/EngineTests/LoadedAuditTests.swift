@@ -17,7 +17,7 @@ import Testing
         #expect(image.parts.allSatisfy { $0.isListed })
         #expect(image.header.range == LoadedMachine.header && image.header.slack == 0x2000 - 400)
         #expect(image.seal?.table == LoadedMachine.table)
-        #expect(image.seal?.digest == LoadedMachine.digest)
+        #expect(image.seal?.digest?.place == LoadedMachine.digest)
         #expect(image.integrity == .verified && image.sealsHeader)
         #expect(image.commandLine == .known(LoadedMachine.commandLine))
         let coverage = try #require(report.coverage(of: try LoadedMachine().live).value)

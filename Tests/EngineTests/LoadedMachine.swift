@@ -177,10 +177,12 @@ extension LoadedMachine {
 
     /// Audits the machine as it would be below `/`.
     func audit(
-        _ depth: Audit.Depth = .thorough, on architecture: Architecture = .x86
+        _ depth: Audit.Depth = .thorough, on architecture: Architecture = .x86,
+        seal: LoadedImage.Seal? = nil, givingWay givesWay: () -> Bool = { false }
     ) throws -> Audit.Report {
         let machine = try recorded()
-        var audit = Audit(below: machine.root, architecture: architecture)
-        return audit.run(depth, reserved: [LoadedMachine.reserved], live: live)
+        var audit = Audit(below: machine.root, seal: seal, architecture: architecture)
+        return audit.run(
+            depth, reserved: [LoadedMachine.reserved], live: live, givingWay: givesWay)
     }
 }

@@ -22,7 +22,7 @@ extension Machine {
     /// Writes the daemon's settings; what is left out is the capture kernel of the tests.
     package func configureDaemon(
         kernel: String = "/boot/vmlinuz-$(uname -r)", initrd: String = GuestImage.captureInitrd,
-        commandLine: String = captureCommandLine, settle: Int = 200,
+        commandLine: String = captureCommandLine, settle: Int = 100,
         patches: Bool = true
     ) throws(GuestError) {
         try expect(

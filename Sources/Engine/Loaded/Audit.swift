@@ -48,28 +48,35 @@ package struct Audit {
 
     private let root: SystemRoot
     private let architecture: Architecture
+    private let seal: LoadedImage.Seal?
     /// What must be known of the kernel; the caller may keep it for the boot.
     package private(set) var layout: KernelLayout?
 
     /// Creates an auditor of the machine below `root`.
     ///
-    /// With a `layout` that was found earlier in the same boot it spares itself the search.
+    /// With a `layout` that was found earlier in the same boot, and the `seal` of an image that was
+    /// found whole, it spares itself the searches for them.
     package init(
-        below root: SystemRoot, layout: KernelLayout? = nil,
+        below root: SystemRoot, layout: KernelLayout? = nil, seal: LoadedImage.Seal? = nil,
         architecture: Architecture = .current
     ) {
         self.root = root
+        self.seal = seal
         self.layout = layout
         self.architecture = architecture
     }
 
     /// Looks at the image in `reserved` and at what of `live` it describes.
+    ///
+    /// While it makes the digest anew, it asks each few milliseconds whether it `givesWay`.
     package mutating func run(
-        _ depth: Depth, reserved: [AddressRange], live: LiveSystem
+        _ depth: Depth, reserved: [AddressRange], live: LiveSystem,
+        givingWay givesWay: () -> Bool = { false }
     ) -> Report {
         var byteCount: UInt64 = 0
         let finding = Fact { () throws(Unknowable) in
-            try find(depth, in: AddressRanges(reserved), counting: &byteCount)
+            try find(
+                depth, in: AddressRanges(reserved), counting: &byteCount, givingWay: givesWay)
         }
         let described: Fact<LiveSystem>
         switch finding {
@@ -87,7 +94,8 @@ package struct Audit {
 
     /// Finds the image in memory; again if it was replaced meanwhile.
     private mutating func find(
-        _ depth: Depth, in reserved: AddressRanges, counting byteCount: inout UInt64
+        _ depth: Depth, in reserved: AddressRanges, counting byteCount: inout UInt64,
+        givingWay givesWay: () -> Bool
     ) throws(Unknowable) -> Finding {
         // Not `??`: it would widen the type of the error.
         let layout = if let known = self.layout { known } else { try KernelLayout(of: root) }
@@ -97,7 +105,8 @@ package struct Audit {
         for _ in 0..<3 {
             let (finding, count) = try PhysicalMemory.observe(below: root) {
                 (memory) throws(Unknowable) -> (Finding?, UInt64) in
-                let finding = try look(depth, at: memory, in: reserved, laidOut: layout)
+                let finding = try look(
+                    depth, at: memory, in: reserved, laidOut: layout, givingWay: givesWay)
                 return (finding, memory.byteCount)
             }
             byteCount += count
@@ -109,12 +118,13 @@ package struct Audit {
     /// Reads the image once; `nil` where it was replaced meanwhile.
     private func look(
         _ depth: Depth, at memory: PhysicalMemory, in reserved: AddressRanges,
-        laidOut layout: KernelLayout
+        laidOut layout: KernelLayout, givingWay givesWay: () -> Bool
     ) throws(Unknowable) -> Finding? {
         guard let books = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
         else { return .nothing }
-        var reading = ImageReading(books, in: memory, within: reserved, on: architecture)
-        let outcome = try reading.run(hashing: depth == .thorough)
+        var reading = ImageReading(
+            books, in: memory, within: reserved, on: architecture, known: seal)
+        let outcome = try reading.run(hashing: depth == .thorough, givingWay: givesWay)
         let again = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
         guard again == books else { return nil }
         return switch outcome {

@@ -52,16 +52,34 @@ internal import COpenSSL
         return digest
     }
 
-    /// Returns the digest of `regions` one after the other, as they lie in `memory`.
+    /// A digest over all of some regions, and one over all of them but one.
+    struct Pair: Equatable {
+        let all: [UInt8]
+        let rest: [UInt8]
+    }
+
+    /// Returns the digest of `regions` one after the other, as they lie in `memory`, and the one
+    /// without the region that `left` is; `nil` where it gave way.
     ///
+    /// Before each part that is read it asks whether it `givesWay` to something more urgent.
     /// - Throws: Why there is none.
     static func of(
-        _ regions: [AddressRange], in memory: PhysicalMemory
-    ) throws(Unknowable) -> [UInt8] {
-        let digest = try Digest()
+        _ regions: [AddressRange], leaving left: AddressRange, in memory: PhysicalMemory,
+        givingWay givesWay: () -> Bool
+    ) throws(Unknowable) -> Pair? {
+        let all = try Digest()
+        // Nothing is left out of most images, and then one digest is both.
+        let rest = regions.contains(left) ? try Digest() : nil
         for region in regions {
-            try memory.forEachPart(of: region) { part throws(Unknowable) in try digest.add(part) }
+            let isWhole = try memory.forEachPart(of: region) { part throws(Unknowable) in
+                if givesWay() { return false }
+                try all.add(part)
+                if region != left { try rest?.add(part) }
+                return true
+            }
+            guard isWhole else { return nil }
         }
-        return try digest.finish()
+        let digest = try all.finish()
+        return Pair(all: digest, rest: try rest?.finish() ?? digest)
     }
 }

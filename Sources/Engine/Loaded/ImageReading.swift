@@ -19,27 +19,32 @@ struct ImageReading {
     let books: CrashImage
     let reserved: AddressRanges
     let architecture: Architecture
+    /// The seal of the image that was looked at before.
+    let known: LoadedImage.Seal?
     /// The first bytes of each range that was looked at.
     private var heads: [AddressRange: [UInt8]] = [:]
 
     /// One page: more than any of the beginnings that are told apart.
     private static let headSize: UInt64 = 4096
 
-    /// Begins reading the image that `books` list.
+    /// Begins reading the image that `books` list, and that may have a `known` seal.
     init(
         _ books: CrashImage, in memory: PhysicalMemory, within reserved: AddressRanges,
-        on architecture: Architecture
+        on architecture: Architecture, known: LoadedImage.Seal?
     ) {
+        self.known = known
         self.books = books
         self.memory = memory
         self.reserved = reserved
         self.architecture = architecture
     }
 
-    /// Reads the image, and makes its digest anew where `hashing`.
+    /// Reads the image, and makes its digest anew where `hashing`, unless it `givesWay`.
     ///
     /// - Throws: Why memory cannot be read, or shows nothing that could be judged.
-    mutating func run(hashing: Bool) throws(Unknowable) -> Outcome {
+    mutating func run(
+        hashing: Bool, givingWay givesWay: () -> Bool
+    ) throws(Unknowable) -> Outcome {
         let listed = books.segments.map(\.range)
         for range in listed { try look(at: range) }
         let purgatory = try Purgatory(of: books, in: memory, within: reserved)
@@ -52,8 +57,11 @@ struct ImageReading {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
-        let (seal, integrity) = try purgatory.integrity(
-            of: books, on: architecture, in: memory, hashing: hashing)
+        let check = SealCheck(
+            purgatory: purgatory, books: books, architecture: architecture, header: header.range,
+            known: known)
+        let (seal, integrity) = try check.run(
+            hashing: hashing, in: memory, givingWay: givesWay)
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootParameters: bootParameters?.range,
             initrd: bootParameters?.values.initrd)

@@ -42,13 +42,23 @@ package struct LoadedImage: Equatable {
     }
 
     /// Where purgatory's digest lies and what it covers.
-    package struct Seal: Hashable {
+    package struct Seal: Hashable, Codable {
         /// The physical address of the table of regions.
         package let table: UInt64
-        /// The physical address of the digest; `nil` where it has not been looked for or is not there.
-        package var digest: UInt64?
         /// The regions the digest covers, in its order.
         package let regions: [AddressRange]
+        /// The digest; `nil` where it has not been looked for or is not there.
+        package var digest: Digest?
+
+        /// A digest that was found in purgatory when it was made anew.
+        package struct Digest: Hashable, Codable {
+            /// Its physical address.
+            package let place: UInt64
+            /// Its bytes.
+            package let value: [UInt8]
+            /// What it would be if it did not cover the core header; the same where it does not.
+            package let withoutHeader: [UInt8]
+        }
     }
 
     /// What is known of the image's wholeness.

@@ -71,21 +71,23 @@ final class PhysicalMemory {
         return bytes
     }
 
-    /// Hands the bytes of a range of physical addresses to `body`, a part at a time.
+    /// Hands the bytes of a range of physical addresses to `body`, a part at a time, for as long as
+    /// it returns true; returns whether that was to the end.
     ///
     /// - Throws: Why they cannot be read.
     func forEachPart(
-        of range: AddressRange, _ body: ([UInt8]) throws(Unknowable) -> Void
-    ) throws(Unknowable) {
+        of range: AddressRange, _ body: ([UInt8]) throws(Unknowable) -> Bool
+    ) throws(Unknowable) -> Bool {
         var part = [UInt8](repeating: 0, count: PhysicalMemory.chunkSize)
         var start = range.start
         while start < range.end {
             let rest = range.end - start
             if rest < UInt64(part.count) { part.removeLast(part.count - Int(rest)) }
             try fill(&part, at: start)
-            try body(part)
+            guard try body(part) else { return false }
             start += UInt64(part.count)
         }
+        return true
     }
 
     private func fill(_ bytes: inout [UInt8], at physical: UInt64) throws(Unknowable) {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The code that runs between the two kernels, and the digest it checks before it goes on.
+/// The code that runs between the two kernels, with what looks like the table of its digest.
+///
+/// It is read as bytes and searched; whether a digest fits what is loaded is `SealCheck`'s to find out.
 struct Purgatory {
     /// Where it lies; all of the hole it lies in, where the kernel does not list it.
     let range: AddressRange
     /// What looks like a table of regions in it.
     let tables: [RegionTable]
     /// The bytes that were searched, and where they begin.
-    private let bytes: [UInt8]
-    private let base: UInt64
+    let bytes: [UInt8]
+    let base: UInt64
 
     /// How far from the entry an unlisted purgatory is looked for.
     ///
@@ -58,56 +60,6 @@ struct Purgatory {
         let large = books.segments.map(\.range).filter { $0.byteCount > page }
         return AddressRanges([searched]).subtracting(AddressRanges(regions + large)).ranges
             .first { $0.holds(books.entry) } ?? searched
-    }
-
-    /// Finds the digest and says whether the image is what it was made over.
-    ///
-    /// - Throws: Why memory cannot be read.
-    func integrity(
-        of books: CrashImage, on architecture: Architecture, in memory: PhysicalMemory,
-        hashing: Bool
-    ) throws(Unknowable) -> (LoadedImage.Seal?, LoadedImage.Integrity) {
-        guard Purgatory.isChecked(books, on: architecture) else { return (nil, .none) }
-        guard !tables.isEmpty else {
-            // kexec-tools can be told to make none (`-i`); a table of which something is left over
-            // is one that has been damaged.
-            let isDamaged = RegionTable.names(anyOf: books.segments.map(\.range), in: bytes)
-            return (nil, isDamaged ? .mismatch : .none)
-        }
-        var seals = tables.map {
-            LoadedImage.Seal(table: base + UInt64($0.offset), digest: nil, regions: $0.regions)
-        }
-        let certain = seals.count == 1 ? seals.first : nil
-        guard hashing else {
-            return (certain, .unknown(because: "the digest was not made anew this time"))
-        }
-        for index in seals.indices {
-            let digest = try Digest.of(seals[index].regions, in: memory)
-            guard let place = Purgatory.onlyPlace(of: digest, in: bytes) else { continue }
-            seals[index].digest = base + UInt64(place)
-            return (seals[index], .verified)
-        }
-        return (certain, .mismatch)
-    }
-
-    /// Whether there is code that checks a digest: not on arm64, and on POWER in kexec-tools' only
-    /// (arch/powerpc/purgatory/trampoline_64.S has the room for one and never looks at it).
-    private static func isChecked(_ books: CrashImage, on architecture: Architecture) -> Bool {
-        switch architecture {
-        case .arm: false
-        case .power: books.loader == .program
-        case .x86, .z, .other: true
-        }
-    }
-
-    /// Where `digest` lies in `bytes`, if it does in exactly one place.
-    private static func onlyPlace(of digest: [UInt8], in bytes: [UInt8]) -> Int? {
-        guard bytes.count >= digest.count else { return nil }
-        let places = (0...bytes.count - digest.count).filter { place in
-            bytes[place] == digest[0]
-                && bytes[place..<place + digest.count].elementsEqual(digest)
-        }
-        return places.count == 1 ? places.first : nil
     }
 }
 

@@ -35,6 +35,8 @@ package enum Obstacle: Error, Hashable {
     case commandLineTooLong(length: Int, limit: Int)
     /// Kernel and initrd together do not fit into reserved memory, both in bytes.
     case tooLarge(needed: UInt64, reserved: UInt64)
+    /// What was looked at are the files of another machine.
+    case anotherMachine
 }
 
 extension Obstacle: CustomStringConvertible {
@@ -74,6 +76,8 @@ extension Obstacle: CustomStringConvertible {
         case .tooLarge(let needed, let reserved):
             "kernel and initrd need \(ByteCount(needed)) and crashkernel= reserves only"
                 + " \(ByteCount(reserved)): raise it or shrink the initrd"
+        case .anotherMachine:
+            "these are the files of another machine, and only this one's crash kernel can be loaded"
         }
     }
 }

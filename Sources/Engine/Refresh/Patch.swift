@@ -32,7 +32,7 @@ struct Patch {
                 let copies = try plan.segments.copies.map { range throws(Unknowable) in
                     try copy(of: range, in: memory)
                 }
-                if let seal = plan.seal { try rewrite(seal, in: copies, from: memory) }
+                if let seal = plan.seal { try rewrite(seal, in: copies) }
                 let books = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
                 guard books == plan.image.books else {
                     throw Unknowable("somebody has just loaded another one")
@@ -67,20 +67,21 @@ struct Patch {
     ) throws(Unknowable) -> Kexec.Segment {
         guard let bytes = PinnedBytes(count: Int(range.byteCount)) else { throw noMemory }
         var place = 0
-        try memory.forEachPart(of: range) { part throws(Unknowable) in
+        _ = try memory.forEachPart(of: range) { part throws(Unknowable) in
             bytes.replace(at: place, with: part)
             place += part.count
+            return true
         }
         return Kexec.Segment(bytes: bytes, range: range)
     }
 
     /// Writes a new table, and the digest over what it lists, into copies of purgatory's pages.
     private static func rewrite(
-        _ seal: SealPlan, in copies: [Kexec.Segment], from memory: PhysicalMemory
+        _ seal: SealPlan, in copies: [Kexec.Segment]
     ) throws(Unknowable) {
-        guard let place = seal.digest else { throw Unknowable("its digest has not been found") }
-        let digest = try Digest.of(seal.regions, in: memory)
-        for (address, bytes) in [(seal.table, seal.tableBytes), (place, digest)] {
+        guard let digest = seal.digest else { throw Unknowable("its digest has not been found") }
+        let changes = [(seal.table, seal.tableBytes), (digest.place, digest.withoutHeader)]
+        for (address, bytes) in changes {
             let copy = copies.first { copy in
                 copy.range.holds(address) && copy.range.holds(address + UInt64(bytes.count) - 1)
             }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How purgatory's table and digest change so that they no longer cover the core header; pure but
-/// for the digest itself, which is made from what lies in memory.
+/// How purgatory's table and digest change so that they no longer cover the core header; pure.
 ///
 /// The core header is taken out at the first patch instead of being sealed anew at each. Kernels since
 /// 6.6 leave it out from the beginning, for the same reason: it changes. Then a later patch touches
@@ -11,8 +10,12 @@
 struct SealPlan: Equatable {
     /// The physical address of the table.
     let table: UInt64
-    /// The physical address of the digest; `nil` as long as it has not been looked for.
-    let digest: UInt64?
+    /// The digest, of which the part without the core header takes the place of the whole; `nil`
+    /// as long as it has not been looked for.
+    ///
+    /// It was made when the image was last found whole, and not for the patch: what has been damaged
+    /// since is not sealed anew, and the audit after the patch finds it.
+    let digest: LoadedImage.Seal.Digest?
     /// What the digest is to cover, in its order.
     let regions: [AddressRange]
 
@@ -36,7 +39,8 @@ struct SealPlan: Equatable {
     var pages: [AddressRange] {
         var places = [AddressRange(start: table, end: table + UInt64(RegionTable.byteCount))]
         if let digest {
-            places.append(AddressRange(start: digest, end: digest + UInt64(Digest.byteCount)))
+            let end = digest.place + UInt64(digest.value.count)
+            places.append(AddressRange(start: digest.place, end: end))
         }
         let page = SegmentPlan.page
         return places.map { place in
