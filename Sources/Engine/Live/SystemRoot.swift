@@ -15,6 +15,8 @@ package struct SystemRoot: Equatable {
     /// The largest the engine reads whole is `/proc/iomem`: 8192 memory ranges of 60 characters are
     /// half of one MiB.
     private static let largestFile = 4 << 20
+    /// How many bytes are read at once.
+    private static let largestRead = 64 << 10
 
     /// Creates a root at `directory`.
     package init(_ directory: String = "/") {
@@ -36,7 +38,9 @@ package struct SystemRoot: Equatable {
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
         defer { close(descriptor) }
         var contents: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        // Nearly all of them are one line, and there are thousands on a big machine; for the others
+        // there is more room each time.
+        var chunk = [UInt8](repeating: 0, count: 512)
         while true {
             let count = unsafe chunk.withUnsafeMutableBytes { buffer in
                 unsafe read(descriptor, buffer.baseAddress, buffer.count)
@@ -45,6 +49,7 @@ package struct SystemRoot: Equatable {
             guard count >= 0 else { throw SystemError("read \(place)", errno: errno) }
             guard count > 0 else { return contents }
             contents += chunk[..<count]
+            if count == chunk.count && count < SystemRoot.largestRead { chunk += chunk }
             guard contents.count <= SystemRoot.largestFile else {
                 throw SystemError("read \(place)", errno: EFBIG)
             }
