@@ -33,19 +33,29 @@ extension Machine {
         try ranges(named: "Crash kernel")
     }
 
+    /// The memory that a dump must have, and all that it may have: System RAM without what is
+    /// reserved for the crash kernel, and without the first MiB.
+    package func memoryToDump() throws(GuestError) -> [Range<UInt64>] {
+        let map = try expect("cat /proc/iomem")
+        return try Self.ranges(named: "System RAM", in: map)
+            .subtracting(Self.ranges(named: "Crash kernel", in: map)).aboveLegacy
+    }
+
     private func ranges(named name: String) throws(GuestError) -> [Range<UInt64>] {
+        try Self.ranges(named: name, in: expect("cat /proc/iomem"))
+    }
+
+    private static func ranges(
+        named name: String, in map: String
+    ) throws(GuestError) -> [Range<UInt64>] {
         var ranges: [Range<UInt64>] = []
-        for line in try expect("grep -a '\(name)' /proc/iomem").split(separator: "\n") {
+        for line in map.split(separator: "\n") where line.contains(name) {
             let ends = line.prefix { $0 != ":" }.split { $0 == "-" || $0 == " " }
                 .compactMap { UInt64($0, radix: 16) }
             guard ends.count == 2 else { throw .garbled("iomem: \(line)") }
-            if let last = ranges.last, last.upperBound == ends[0] {
-                ranges[ranges.count - 1] = last.lowerBound..<ends[1] + 1
-            } else {
-                ranges.append(ends[0]..<ends[1] + 1)
-            }
+            ranges.append(ends[0]..<ends[1] + 1)
         }
-        return ranges
+        return ranges.joined
     }
 
     private func withSharedMemory<Result>(

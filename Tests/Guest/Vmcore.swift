@@ -29,6 +29,15 @@ package struct Vmcore: Sendable {
         self.headers = headers
         self.marks = marks
         self.captureTime = captureTime
+        segments = try Self.segments(in: headers)
+        let elf = Bytes(headers)
+        var processors = 0
+        for notes in segments where notes.type == 4 { processors += try elf.processors(notes) }
+        self.processors = processors
+    }
+
+    /// The program headers of an ELF core, which may have more behind them.
+    static func segments(in headers: [UInt8]) throws(GuestError) -> [Segment] {
         let elf = Bytes(headers)
         let table = try elf.integer(at: 32, as: UInt64.self)
         var segments: [Segment] = []
@@ -43,25 +52,12 @@ package struct Vmcore: Sendable {
                     fileSize: try elf.integer(at: start + 32, as: UInt64.self),
                     memorySize: try elf.integer(at: start + 40, as: UInt64.self)))
         }
-        self.segments = segments
-        var processors = 0
-        for notes in segments where notes.type == 4 { processors += try elf.processors(notes) }
-        self.processors = processors
+        return segments
     }
 
     /// The physical ranges of memory that the dump has, adjacent ones joined.
     package var memory: [Range<UInt64>] {
-        let loads = segments.filter { $0.type == 1 && $0.memorySize > 0 }
-            .map { $0.physicalAddress..<$0.physicalAddress + $0.memorySize }
-            .sorted { $0.lowerBound < $1.lowerBound }
-        return loads.reduce(into: []) { joined, load in
-            if let last = joined.last, last.upperBound >= load.lowerBound {
-                let end = max(last.upperBound, load.upperBound)
-                joined[joined.count - 1] = last.lowerBound..<end
-            } else {
-                joined.append(load)
-            }
-        }
+        segments.memory
     }
 
     /// Whether all of a physical range is in the dump.
@@ -72,6 +68,15 @@ package struct Vmcore: Sendable {
     /// Whether any of a physical range is in the dump.
     package func touches(_ range: Range<UInt64>) -> Bool {
         memory.contains { $0.overlaps(range) }
+    }
+}
+
+extension [Vmcore.Segment] {
+    /// The physical ranges of memory among them, adjacent ones joined.
+    var memory: [Range<UInt64>] {
+        filter { $0.type == 1 }
+            .map { $0.physicalAddress..<$0.physicalAddress + $0.memorySize }
+            .joined
     }
 }
 

@@ -33,10 +33,12 @@ struct Cell: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { "\(kernel) \(loading.rawValue) \(change.rawValue)" }
 
+    /// Whether all there is to run shall run: `make matrix`.
+    static let isFull = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_MATRIX"] == "all"
+
     /// All of them, or in an ordinary run one for each pair of kernel and loader, with every change
     /// among them; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
     static var chosen: [Cell] {
-        let isFull = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_MATRIX"] == "all"
         var cells: [Cell] = []
         for kernel in Kernel.all {
             for loading in Loading.allCases {
@@ -72,7 +74,7 @@ extension GuestTests {
             let expected = try described(guest, report)
             let online = try cpus(guest.expect("cat /sys/devices/system/cpu/online"))
             let dump = try crash(guest)
-            #expect(aboveLegacy(dump.memory) == expected)
+            #expect(dump.memory.aboveLegacy == expected)
             let cpus = try #require(report.cpus)
             #expect(dump.processors == online.subtracting(cpus.missing).count)
             #expect(report.integrity == "verified")
@@ -86,36 +88,8 @@ extension GuestTests {
         /// is missing, with what it says is gone.
         private func described(_ guest: Machine, _ report: CheckReport) throws -> [Range<UInt64>] {
             let memory = try #require(report.memory)
-            var ranges = aboveLegacy(try guest.systemMemory())
-            for hole in try guest.reservedMemory() + memory.missing.map(\.addresses) {
-                ranges = ranges.flatMap { range in
-                    [
-                        range
-                            .lowerBound..<max(
-                                range.lowerBound, min(range.upperBound, hole.lowerBound)),
-                        min(
-                            range.upperBound, max(range.lowerBound, hole.upperBound))..<range
-                            .upperBound,
-                    ]
-                }
-            }
-            return joined(ranges.filter { !$0.isEmpty } + memory.phantom.map(\.addresses))
-        }
-
-        /// Without the first MiB, which each loader treats in its own way.
-        private func aboveLegacy(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
-            joined(ranges.map { $0.clamped(to: 1 << 20..<UInt64.max) }.filter { !$0.isEmpty })
-        }
-
-        private func joined(_ ranges: [Range<UInt64>]) -> [Range<UInt64>] {
-            ranges.sorted { $0.lowerBound < $1.lowerBound }.reduce(into: []) { joined, range in
-                if let last = joined.last, last.upperBound >= range.lowerBound {
-                    joined[joined.count - 1] =
-                        last.lowerBound..<max(last.upperBound, range.upperBound)
-                } else {
-                    joined.append(range)
-                }
-            }
+            let there = try guest.memoryToDump().subtracting(memory.missing.map(\.addresses))
+            return (there + memory.phantom.map(\.addresses)).joined
         }
 
         private func cpus(_ list: String) throws -> Set<Int> {
