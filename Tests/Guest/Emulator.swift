@@ -16,12 +16,15 @@ final class Emulator {
     private let process = Process()
     private let lifeline = Pipe()
 
-    init(arguments: [String], directory: String) throws(GuestError) {
+    /// Starts QEMU with files of its own in `directory`, and with `library` preloaded.
+    init(
+        arguments: [String], directory: String, preloading library: String?
+    ) throws(GuestError) {
         process.executableURL = URL(filePath: "/bin/sh")
         process.arguments = ["-c", Self.watcher, "guest", "qemu-system-x86_64"] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(
             // QEMU puts what a guest writes to its root disk there.
-            ["TMPDIR": directory]) { $1 }
+            ["TMPDIR": directory, "LD_PRELOAD": library ?? ""]) { $1 }
         process.standardInput = lifeline
         do {
             let messages = directory + "/qemu"

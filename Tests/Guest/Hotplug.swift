@@ -63,7 +63,10 @@ extension Machine {
     }
 
     /// Plugs out the CPU of a socket, and returns when the guest has let go of it.
+    ///
+    /// Only for guests that are made for it: ``MachineSettings/losesCPUs``.
     package func hotRemoveCPU(socket: Int) throws(GuestError) {
+        guard settings.losesCPUs else { throw .refused("this guest cannot lose a CPU") }
         try unplug("cpu-\(socket)", within: Self.hotplugTime)
     }
 

@@ -52,10 +52,13 @@ package final class Machine {
                 try GuestImage.disk(
                     of: payload, label: "payload", at: directory + "/payload.ext4")
             }
+            let library = settings.losesCPUs ? directory + "/keep.so" : nil
+            if let library { try Self.compile("keep.c", to: library) }
             agent = Agent(wire: try Wire(listeningAt: directory + "/agent"))
             let control = try Wire(listeningAt: directory + "/qmp")
             emulator = try Emulator(
-                arguments: settings.arguments(image, in: directory), directory: directory)
+                arguments: settings.arguments(image, in: directory), directory: directory,
+                preloading: library)
             try agent.wire.accept(by: Deadline(in: .seconds(20)))
             try control.accept(by: Deadline(in: .seconds(20)))
             machineProtocol = MachineProtocol(control)

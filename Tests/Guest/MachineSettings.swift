@@ -14,6 +14,9 @@ package struct MachineSettings: Sendable {
     package var commandLine = ""
     /// Whether tests can read and change the guest's memory from outside; see Memory.swift.
     package var sharesMemory = false
+    /// Whether a CPU is going to be plugged out, which QEMU does not survive by itself; see
+    /// `image/keep.c`.
+    package var losesCPUs = false
 
     /// The settings of a guest that runs `kernel`, with `payload` if there is one.
     package init(_ kernel: Kernel, payload: String? = nil) {

@@ -56,7 +56,9 @@ struct HarnessTests {
 
     @Test(arguments: [Kernel.v6_1, .v6_12, .v7])
     func whatWasPluggedInCanBePluggedOut(kernel: Kernel) throws {
-        let guest = try boot(kernel)
+        var settings = MachineSettings(kernel)
+        settings.losesCPUs = true
+        let guest = try boot(settings)
         let before = try guest.systemMemory()
         let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
         try guest.hotAddCPU(socket: 2)
@@ -68,8 +70,12 @@ struct HarnessTests {
     }
 
     private func boot(_ kernel: Kernel) throws -> Machine {
-        let guest = try Machine.boot(MachineSettings(kernel), Self.image.get())
-        print("[guest] \(kernel): booted in \(seconds(guest.bootTime))")
+        try boot(MachineSettings(kernel))
+    }
+
+    private func boot(_ settings: MachineSettings) throws -> Machine {
+        let guest = try Machine.boot(settings, Self.image.get())
+        print("[guest] \(settings.kernel): booted in \(seconds(guest.bootTime))")
         return guest
     }
 
