@@ -13,7 +13,7 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 export SWIFT_BACKTRACE := enable=no
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix costs fuzz install clean
+.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs fuzz install clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -56,6 +56,13 @@ matrix: build ## Compare audit and dump for every kernel, loader and change: abo
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	KDUMP_HOTPLUGD_MATRIX=all $(SWIFT) test --skip-build --disable-xctest --no-parallel \
 	    --filter GuestTests.AuditTests
+
+soak: build ## Crash 20 machines of each kernel that changed at random: about 40 minutes
+	$(SWIFT) build --build-tests
+	rm -rf .build/payload
+	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
+	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(SWIFT) test --skip-build --disable-xctest \
+	    --no-parallel --filter GuestTests.SoakTests
 
 costs: build ## Measure in a guest what the audit and the daemon cost
 	rm -rf .build/payload
