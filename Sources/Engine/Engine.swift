@@ -35,6 +35,9 @@ package struct Engine {
     private var uncured: Verdict?
     /// What is remembered; to be kept by the caller after each reconciliation.
     package internal(set) var memory: Memory
+    /// Called just before every load, with what the next daemon must remember should this one die in
+    /// it; see ``Memory/expectsImage``.
+    package var beforeLoad: (Memory) -> Void = { _ in }
 
     /// Creates an engine for the machine below `root` that reloads from `source`, and rather patches
     /// where it may.

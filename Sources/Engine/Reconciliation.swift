@@ -6,7 +6,10 @@ extension Engine {
         /// The machine as it was when the engine loaded the image that is there; `nil` where the
         /// image is another's.
         package var described: LiveSystem?
-        /// Whether a load of ours failed after the kernel had dropped the old image.
+        /// Whether a load of ours is under way, or failed after the kernel had dropped the old image.
+        ///
+        /// A killed process does not even see its load fail: once the signal is pending the kernel
+        /// reads no file for it (mm/filemap.c, `filemap_get_pages`), and the old image is gone.
         package var expectsImage = false
         /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
         package var layout: KernelLayout?

@@ -103,6 +103,7 @@ extension Engine {
     private mutating func apply(
         _ patch: Patch, given look: Look, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Step {
+        announceLoad()
         let begin = now()
         let attempt = patch.run()
         switch attempt.errno {
@@ -157,6 +158,13 @@ extension Engine {
         return step
     }
 
+    /// Leaves word that an image is to be there.
+    private func announceLoad() {
+        var ahead = memory
+        ahead.expectsImage = true
+        beforeLoad(ahead)
+    }
+
     /// Loads all of the image from files, and looks again.
     private mutating func reload(
         given look: Look, insteadOf patch: PatchObstacle? = nil, now: () -> UInt64
@@ -167,6 +175,7 @@ extension Engine {
             // The files below another root are of another machine, the system call is of this one.
             guard root.prefix.isEmpty else { throw .anotherMachine }
             try reload.hold()
+            announceLoad()
             attempt = reload.run()
         } catch {
             return Step(look: look, unpatched: patch, end: .blocked(error))

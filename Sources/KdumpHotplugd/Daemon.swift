@@ -49,6 +49,8 @@ final class Daemon {
             root: root, source: settings.source, patches: settings.patches,
             memory: remembered?.engine ?? Engine.Memory())
         burst = Burst(quiet: settings.settle)
+        // That it cannot be written is said when the load is recorded.
+        engine.beforeLoad = { [unowned self] memory in try? remember(memory) }
     }
 
     /// Lives until SIGTERM or SIGINT, and returns the exit code.
@@ -199,16 +201,21 @@ final class Daemon {
         let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
         let report = Report(of: look, ways: ways, daemon: daemon)
         let told = State(time: Int(time(nil)), report: report.withoutAddresses)
-        let remembered = Remembered(
-            engine: engine.memory, source: settings.source, patches: settings.patches,
-            lastRefresh: lastRefresh)
         do throws(SystemError) {
             try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)
-            try state.write(ReportJSON.bytes(of: remembered), as: "memory.json", mode: 0o600)
+            try remember(engine.memory)
         } catch {
             journal.send(
                 .init(.unrecorded, "What was found cannot be recorded: \(error)"))
         }
+    }
+
+    /// Leaves what the engine remembers for the next daemon.
+    private func remember(_ memory: Engine.Memory) throws(SystemError) {
+        let remembered = Remembered(
+            engine: memory, source: settings.source, patches: settings.patches,
+            lastRefresh: lastRefresh)
+        try state.write(ReportJSON.bytes(of: remembered), as: "memory.json", mode: 0o600)
     }
 
     /// Sets an alarm; where even that fails, the daemon is of no use and systemd makes a new one.
