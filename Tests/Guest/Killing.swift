@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Killing the daemon at a chosen moment, and keeping it dead until a test has looked around.
+///
+/// The kernel's own trace tells afterwards where the kill fell: before, within or after a load. How a
+/// kill falls within the milliseconds of a system call is in image/spoil.c.
+extension Machine {
+    /// When to kill.
+    package enum KillAim: Sendable, CustomStringConvertible {
+        /// So long after the next hotplug event.
+        case event(Duration)
+        /// So long after the daemon has begun the system call that loads.
+        case call(Duration)
+
+        package var description: String {
+            switch self {
+            case .event(let time): "\(Int(time.inSeconds * 1000)) ms after the event"
+            case .call(let time): "\(Int(time.inSeconds * 1_000_000)) µs into the call"
+            }
+        }
+    }
+
+    /// Where a kill fell.
+    package enum KillMoment: String, Sendable {
+        case beforeLoad = "before a load"
+        case withinLoad = "within a load"
+        case afterLoad = "after a load"
+    }
+
+    /// Makes the daemon ready to be killed; to be called before it is started.
+    ///
+    /// systemd starts it again as it always does, but not before the test lets it.
+    package func prepareKills() throws(GuestError) {
+        try preloadSpoiler("")
+        try expect(
+            """
+            cat >/run/systemd/system/kdump-hotplugd.service.d/hold.conf <<'END'
+            [Service]
+            ExecStartPre=+/bin/sh -c 'while [ -e /run/hold ]; do sleep 0.05; done'
+            END
+            systemctl daemon-reload
+            cat >/run/killer <<'END'
+            read -r old </sys/kernel/uevent_seqnum; new=$old
+            while [ "$new" = "$old" ]; do
+                read -rt 0.002 _ <>/run/never
+                read -r new </sys/kernel/uevent_seqnum
+            done
+            [ "$2" = 0 ] || read -rt "$2" _ <>/run/never
+            kill -KILL "$1"
+            END
+            mkfifo /run/never
+            mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
+            cd /sys/kernel/tracing
+            for call in enter_kexec_load exit_kexec_load enter_kexec_file_load exit_kexec_file_load
+            do echo 1 >events/syscalls/sys_$call/enable
+            done
+            echo sig==9 >events/signal/signal_generate/filter
+            echo 1 >events/signal/signal_generate/enable
+            echo 1 >tracing_on
+            """)
+    }
+
+    /// Takes aim, and returns the process aimed at; what happens next in the guest must make it load
+    /// something.
+    package func armKill(_ aim: KillAim) throws(GuestError) -> Int {
+        let action =
+            switch aim {
+            case .event(let time):
+                "setsid -f bash /run/killer $pid \(time.inSeconds) >/dev/null 2>&1"
+            case .call(let time): "echo \(Int(time.inSeconds * 1_000_000)) >/run/kill-in"
+            }
+        let pid = try expect(
+            """
+            pid=$(systemctl show -P MainPID kdump-hotplugd); [ $pid != 0 ] || exit
+            touch /run/hold; echo >/sys/kernel/tracing/trace; \(action); echo $pid
+            """)
+        guard let number = Int(pid) else { throw .garbled("pid: \(pid)") }
+        return number
+    }
+
+    /// Waits until the daemon is dead, and says where it was.
+    package func awaitKill(of pid: Int) throws(GuestError) -> KillMoment {
+        let trace = try expect(
+            """
+            until [ ! -e /proc/\(pid) ]; do sleep 0.05; done
+            rm -f /run/kill-in; grep -v '^#' /sys/kernel/tracing/trace
+            """)
+        var moment = KillMoment.beforeLoad
+        for line in trace.split(separator: "\n") {
+            if line.contains("sig=9 "), line.contains(" pid=\(pid) ") { return moment }
+            guard line.contains("-\(pid) "), line.contains("sys_kexec") else { continue }
+            moment = line.contains("->") ? .afterLoad : .withinLoad
+        }
+        throw .garbled("no kill in the trace: \(trace)")
+    }
+
+    /// Lets the daemon live again, and returns when it has said that it is ready.
+    package func endHold() throws(GuestError) {
+        try expect("rm /run/hold; until systemctl is-active -q kdump-hotplugd; do sleep 0.1; done")
+    }
+}
