@@ -41,14 +41,23 @@ package struct CheckReport: Decodable, Sendable {
         package let microseconds: Int
     }
 
+    package struct CoreHeader: Decodable, Sendable {
+        package let place: Range
+        package let entries: Int
+    }
+
     package let verdict: String
     package let summary: String
     package let loader: String?
+    package let coreHeader: CoreHeader?
     package let integrity: String
     package let commandLine: CommandLine?
     package let memory: Memory?
     package let cpus: Processors?
     package let kernelKeepsUp: Bool
+    package let refresh: String
+    package let obstacles: [String]
+    package let patchObstacle: String?
     package let audit: Cost?
 }
 
