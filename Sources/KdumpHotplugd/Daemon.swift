@@ -62,7 +62,7 @@ final class Daemon {
         }
         alarms = (
             burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
-            again: try loop.makeAlarm { [unowned self] in attend(owed) },
+            again: try loop.makeAlarm { [unowned self] in attend(owed, again: true) },
             scrub: try loop.makeAlarm { [unowned self] in scrub() }
         )
         try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
@@ -143,10 +143,14 @@ final class Daemon {
     }
 
     /// Lets the engine act, tells what it did, and sees to what is still owed; returns the status.
+    ///
+    /// What is tried `again` and comes to the same is not told twice.
     @discardableResult
-    private func attend(_ occasion: Occasion, _ depth: Audit.Depth = .cheap) -> String {
+    private func attend(
+        _ occasion: Occasion, _ depth: Audit.Depth = .cheap, again: Bool = false
+    ) -> String {
         let account = act(on: occasion, depth)
-        if occasion == .hotplug || account.isNews(after: lastEntry) {
+        if (occasion == .hotplug && !again) || account.isNews(after: lastEntry) {
             journal.send(account.message)
         }
         lastEntry = account.entry
