@@ -98,10 +98,11 @@ final class Daemon {
         set(alarms?.burst, at: burst.event(at: loop.now))
     }
 
-    /// Whether events have come meanwhile that are due to be acted on.
+    /// Whether events have come meanwhile, so that what takes long is better done after them: begun
+    /// anew after each act of a storm, it would take all of a CPU.
     private func isOvertaken() -> Bool {
         listen()
-        return burst.due.map { $0 <= loop.now } ?? false
+        return burst.due != nil
     }
 
     /// Listens to the kernel's own admissions, where it lets us.
