@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
-
 /// Memory that ACPI can add while the machine runs, or has.
 package struct HotplugMemory: Hashable, Codable {
     /// Whether the machine has places for such memory.
@@ -21,7 +19,6 @@ package struct HotplugMemory: Hashable, Codable {
 
     /// Asks the kernel below `root`; a machine without ACPI has no such memory.
     ///
-    /// The corresponding C functions are `opendir` and `readdir`.
     /// - Throws: A `SystemError` where a device is there but cannot be read.
     package init(of root: SystemRoot) throws(SystemError) {
         let devices = HotplugMemory.devices(below: root)
@@ -36,15 +33,6 @@ package struct HotplugMemory: Hashable, Codable {
     }
 
     private static func devices(below root: SystemRoot) -> [String] {
-        guard let directory = unsafe opendir(root.path(folder)) else { return [] }
-        defer { unsafe closedir(directory) }
-        var names: [String] = []
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
-                unsafe String(cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
-            }
-            if name.hasPrefix(memoryDevice) { names.append(name) }
-        }
-        return names
+        root.names(in: folder).filter { $0.hasPrefix(memoryDevice) }
     }
 }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// Which files the machine has, and where its paths lead: below another root its symbolic links must
+/// not lead out.
+extension SystemRoot {
+    /// How many links one path may lead through, as in the kernel (MAXSYMLINKS of linux/namei.h).
+    private static let mostLinks = 40
+
+    /// Returns where to open `file`, absolute on the machine.
+    ///
+    /// On the real root that is the path itself, and the kernel follows its links when it is opened.
+    /// Below another one every link is followed here, an absolute one from that root.
+    func place(of file: String) -> String {
+        guard !prefix.isEmpty else { return file }
+        var rest = SystemRoot.components(of: file)
+        var found: [Substring] = []
+        var links = 0
+        while let name = rest.popLast() {
+            if name == ".." {
+                _ = found.popLast()
+                continue
+            }
+            let here = "/" + (found + [name]).joined(separator: "/")
+            guard let target = link(at: here), links < SystemRoot.mostLinks else {
+                found.append(name)
+                continue
+            }
+            links += 1
+            if target.hasPrefix("/") { found = [] }
+            rest += SystemRoot.components(of: target)
+        }
+        return prefix + "/" + found.joined(separator: "/")
+    }
+
+    /// The names along a path, the last one first.
+    private static func components(of path: String) -> [Substring] {
+        path.split(separator: "/").filter { $0 != "." }.reversed()
+    }
+
+    /// Returns what a symbolic link says, or `nil` where `file` is none.
+    ///
+    /// The corresponding C function is `readlink`.
+    func link(at file: String) -> String? {
+        // PATH_MAX of linux/limits.h.
+        let longest = 4_096
+        return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: longest) { target in
+            guard let start = target.baseAddress else { return nil }
+            let count = unsafe readlink(path(file), start, longest - 1)
+            guard count >= 0 else { return nil }
+            unsafe start[count] = 0
+            return unsafe String(cString: start)
+        }
+    }
+
+    /// Whether `file` is there and regular, or leads to one that is.
+    ///
+    /// The corresponding C function is `stat`.
+    func isFile(_ file: String) -> Bool {
+        var status = stat()
+        let found = unsafe stat(place(of: file), &status) == 0
+        return found && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    /// The names in a directory, in no order and with `.` and `..`; none where it cannot be read.
+    ///
+    /// The corresponding C functions are `opendir` and `readdir`.
+    func names(in directory: String) -> [String] {
+        guard let open = unsafe opendir(place(of: directory)) else { return [] }
+        defer { unsafe closedir(open) }
+        var names: [String] = []
+        while let entry = unsafe readdir(open) {
+            names.append(
+                unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                    unsafe String(
+                        cString: UnsafeRawPointer(name).assumingMemoryBound(to: CChar.self))
+                })
+        }
+        return names
+    }
+}
