@@ -6,9 +6,9 @@
 
 import Glibc
 
-/// The parsers of what the kernel, or reserved memory, gives.
+/// The parsers of what the kernel, reserved memory or a configuration gives.
 enum FuzzTarget: String, CaseIterable {
-    case iomem, kallsyms, kcore, types, header, regions, image, parameters
+    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell
 
     /// The one that the environment names.
     static let chosen: FuzzTarget = {
@@ -43,6 +43,8 @@ enum FuzzTarget: String, CaseIterable {
         case .parameters:
             _ = BootParameters(bytes)
             _ = BootParameters.coreHeader(in: String(decoding: bytes, as: UTF8.self))
+        case .shell:
+            feedShell(bytes)
         }
     }
 
@@ -59,6 +61,25 @@ enum FuzzTarget: String, CaseIterable {
             }
         }
         precondition(found == nil)
+    }
+
+    /// What is read, and quoted again, must be read as the same.
+    private func feedShell(_ bytes: [UInt8]) {
+        let vocabulary: Set = ["A", "KDUMP_KERNEL"]
+        guard let file = try? ShellAssignments(bytes, vocabulary: vocabulary) else { return }
+        var text = ""
+        for (name, value) in file.all {
+            let quoted = value.split(separator: "'", omittingEmptySubsequences: false)
+                .joined(separator: "'\\''")
+            text += "\(name)='\(quoted)'\n"
+        }
+        guard text.utf8.count <= 64 << 10 else { return }
+        precondition(
+            (try? ShellAssignments(Array(text.utf8), vocabulary: vocabulary)) == file)
+        for value in file.all.values {
+            let parameters = KernelParameters(value)
+            precondition(parameters == parameters.flatMap { KernelParameters($0.line) })
+        }
     }
 
     private func feedRegions(_ bytes: [UInt8]) {
