@@ -22,7 +22,7 @@ package struct Engine {
     let root: SystemRoot
     let source: ImageSource?
     let patches: Bool
-    private let architecture: Architecture
+    let architecture: Architecture
     private let grace: UInt64
     /// Since when the image has been seen to be stale, in microseconds of the caller's clock.
     private var staleSince: UInt64?
@@ -39,8 +39,8 @@ package struct Engine {
     /// it; see ``Memory/expectsImage``.
     package var beforeLoad: (Memory) -> Void = { _ in }
 
-    /// Creates an engine for the machine below `root` that reloads from `source`, and rather patches
-    /// where it may.
+    /// Creates an engine for the machine below `root` that reloads from `source`, or without one from
+    /// what the distribution has configured, and rather patches where it may.
     package init(
         root: SystemRoot, source: ImageSource?, patches: Bool = true, memory: Memory = Memory(),
         architecture: Architecture = .current, grace: UInt64 = Engine.grace
@@ -72,6 +72,9 @@ package struct Engine {
             expectsImage: memory.expectsImage, grace: grace)
         // The image itself says whether the kernel keeps it up; asking takes the kexec lock.
         seen.keepsUp = seen.image?.books.kernelKeepsUp
+        if let text = seen.image?.commandLine.value {
+            memory.commandLine = ResidentCommandLine.administrators(text)
+        }
         if case .unknown = seen.finding, support.isLoaded == true {
             seen.keepsUp = try kernelsWord()
         }
@@ -111,7 +114,11 @@ package struct Engine {
         }
         if occasion == .hotplug || look.verdict != uncured { uncured = nil }
         for _ in 0..<Engine.mostRounds {
-            if look.observation.support.isLoaded == false { memory.forgetImage() }
+            if look.observation.support.isLoaded == false {
+                memory.forgetImage()
+                // One that a load of ours lost must come again as it was.
+                if !memory.expectsImage { memory.commandLine = nil }
+            }
             guard look.verdict.needsRefresh(on: occasion) else {
                 if look.observation.support.isLoaded == true { memory.expectsImage = false }
                 guard memory.owesDigest, !givesWay() else { return ended(.settled) }

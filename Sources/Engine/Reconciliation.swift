@@ -22,6 +22,10 @@ extension Engine {
         /// events came.
         package var owesDigest = false
 
+        /// The command line of the last image that could be read, as its administrator wrote it; `nil`
+        /// where that one was unloaded on purpose.
+        package var commandLine: String?
+
         /// Creates the memory of an engine that has done nothing yet.
         package init() {}
 
@@ -69,9 +73,22 @@ extension Engine {
         package let patch: PatchObstacle?
         /// What bars a reload; `nil` where nothing does.
         package let reload: Obstacle?
+        /// What a reload would load; `nil` where nobody says.
+        package let configuration: Configuration?
 
-        /// The same for one who does not know what a reload would load.
-        package var withoutSource: Ways { Ways(patch: patch, reload: nil) }
+        /// Creates the ways from what bars them.
+        package init(
+            patch: PatchObstacle?, reload: Obstacle?, configuration: Configuration? = nil
+        ) {
+            self.patch = patch
+            self.reload = reload
+            self.configuration = configuration
+        }
+
+        /// The same for one who does not know the operator's settings.
+        package var withoutSettings: Ways {
+            reload == .noSource ? Ways(patch: patch, reload: nil) : self
+        }
 
         /// What bars all of them.
         package var obstacle: Obstacle? { patch == nil ? nil : reload }

@@ -23,18 +23,33 @@ extension Engine {
 
     /// Returns what would bar a patch and a reload now, without attempting either.
     package func ways(given look: Look) -> Ways {
+        let found = configuration()
         var reload: Obstacle?
         do throws(Obstacle) {
-            _ = try Reload.prepare(source, insteadOf: look.observation)
+            _ = try preparedReload(of: found, given: look)
         } catch {
             reload = error
         }
+        var patch: PatchObstacle?
         do throws(PatchObstacle) {
             _ = try patchPlan(given: look)
-            return Ways(patch: nil, reload: reload)
         } catch {
-            return Ways(patch: error, reload: reload)
+            patch = error
         }
+        return Ways(patch: patch, reload: reload, configuration: try? found.get())
+    }
+
+    /// What a reload is to load, as it is configured at this moment.
+    private func configuration() -> Result<Configuration, Obstacle> {
+        Result { () throws(Obstacle) in
+            try Configuration.find(named: source, below: root, on: architecture)
+        }
+    }
+
+    private func preparedReload(
+        of found: Result<Configuration, Obstacle>, given look: Look
+    ) throws(Obstacle) -> Reload {
+        try Reload.prepare(found, remembered: memory.commandLine, insteadOf: look.observation)
     }
 
     /// Makes one attempt to bring the image up to date, and looks again.
@@ -171,7 +186,7 @@ extension Engine {
     ) throws(SystemError) -> Step {
         let attempt: Kexec.Attempt
         do throws(Obstacle) {
-            let reload = try Reload.prepare(source, insteadOf: look.observation)
+            let reload = try preparedReload(of: configuration(), given: look)
             // The files below another root are of another machine, the system call is of this one.
             guard root.prefix.isEmpty else { throw .anotherMachine }
             try reload.hold()

@@ -59,11 +59,11 @@ struct Check {
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {
             let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
-            // Before the service ever ran, what it is configured to load is not known here.
+            // Before the service ever ran, what its settings name is not known here.
             let isKnown = source != nil || remembered != nil
             let ways = engine.ways(given: look)
             let report = Report(
-                of: look, ways: isKnown ? ways : ways.withoutSource, daemon: daemon)
+                of: look, ways: isKnown ? ways : ways.withoutSettings, daemon: daemon)
             return (report, [])
         } catch {
             return (Report(unknownBecause: "\(error)", daemon: daemon), [])
@@ -107,6 +107,7 @@ extension Report {
         cpus = nil
         kernelKeepsUp = false
         refresh = .none
+        reload = nil
         obstacles = []
         patchObstacle = nil
         self.daemon = daemon

@@ -24,7 +24,7 @@ struct Command: ParsableCommand {
     @Flag(help: "With --check: print one JSON object.")
     var json = false
 
-    @Option(help: "The crash kernel that a reload loads.")
+    @Option(help: "The crash kernel that a reload loads (default: what the distribution loads).")
     var kernel: String?
 
     @Option(help: "The initrd that a reload loads.")
@@ -42,7 +42,7 @@ struct Command: ParsableCommand {
     @Flag(help: "Never load only what changed: reload the whole crash kernel.")
     var noPatch = false
 
-    @Option(help: "With --check: read /proc, /sys and /run below this directory.")
+    @Option(help: "With --check: read the machine's files below this directory.")
     var root: String?
 
     /// The exit code of a daemon without the rights it needs (EX_NOPERM of sysexits.h).

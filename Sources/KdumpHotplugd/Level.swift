@@ -92,6 +92,9 @@ extension Verdict {
         }
     }
 
+    /// Whether a reload may ever be what is needed.
+    var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
+
     /// Whether an image of this verdict may be brought up to date by a patch.
     var isPatchable: Bool {
         switch self {

@@ -85,6 +85,24 @@ struct Report: Codable, Equatable {
         case none
     }
 
+    /// What a reload would load.
+    struct Reload: Codable, Equatable {
+        /// The paths of the kernel and the initrd; left out where nobody says.
+        let kernel: String?
+        let initrd: String?
+        /// The file that says so; left out where the operator's settings do.
+        let from: String?
+        /// What bars it; left out where nothing does.
+        let obstacle: String?
+
+        init(_ ways: Engine.Ways) {
+            kernel = ways.configuration?.source.kernel
+            initrd = ways.configuration?.source.initrd
+            from = ways.configuration?.file
+            obstacle = ways.reload.map { "\($0)" }
+        }
+    }
+
     /// The last refresh of a daemon.
     struct LastRefresh: Codable, Equatable {
         let method: Method
@@ -115,6 +133,8 @@ struct Report: Codable, Equatable {
     let cpus: Processors?
     let kernelKeepsUp: Bool
     let refresh: Method
+    /// What a reload would load, and whether it could; left out where none is ever needed.
+    let reload: Reload?
     let obstacles: [String]
     /// What bars a patch, so that a reload must do; left out where nothing does.
     let patchObstacle: String?
@@ -156,6 +176,7 @@ extension Report {
         kernelKeepsUp = seen.keepsUp == true
         let isPatchable = look.verdict.isPatchable
         refresh = needsLoads ? isPatchable && ways.patch == nil ? .patch : .reload : .none
+        reload = look.verdict.mayNeedReload ? Reload(ways) : nil
         patchObstacle = isPatchable ? ways.patch.map { "\($0)" } : nil
         obstacles = obstacle.map { ["\($0)"] } ?? []
         guard let live = seen.live.value else {

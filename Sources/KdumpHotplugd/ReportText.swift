@@ -31,7 +31,11 @@ enum ReportText {
             add("CPUs", "\(NumberSet(Set(cpus.present)))" + difference(cpus))
         }
         if let reason = report.patchObstacle { add("no patch", reason) }
+        if let source = source(of: report.reload) { add("reload from", source) }
         for obstacle in report.obstacles { add("obstacle", obstacle) }
+        if let reason = report.reload?.obstacle, !report.obstacles.contains(reason) {
+            add("no reload", reason)
+        }
         add("last refresh", lastRefresh(report.daemon.lastRefresh, now: now))
         add("daemon", report.daemon.running ? "running" + pid(report.daemon) : "not running")
         return lines
@@ -83,6 +87,12 @@ enum ReportText {
         case .reload, .replay:
             return report.daemon.running ? "kdump-hotplugd, by reloading it" : "nobody"
         }
+    }
+
+    private static func source(of reload: Report.Reload?) -> String? {
+        guard let reload, let kernel = reload.kernel else { return nil }
+        let files = kernel + (reload.initrd.map { " with \($0)" } ?? "")
+        return files + (reload.from.map { ", by \($0)" } ?? "")
     }
 
     private static func coverage(_ memory: Report.Memory) -> String {

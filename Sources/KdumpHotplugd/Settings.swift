@@ -72,6 +72,9 @@ struct Settings: Equatable {
             if let initrd {
                 throw Flaw(description: "the initrd \(initrd) is set without a kernel: set both")
             }
+            if commandLine != nil {
+                throw Flaw(description: "the command line is set without a kernel: set both")
+            }
             source = nil
             return
         }

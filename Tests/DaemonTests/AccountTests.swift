@@ -17,7 +17,7 @@ extension DaemonTests {
                 ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 29)]),
                 cpus: NumberSet([0])))
 
-        private static let open = Engine.Ways(patch: nil, reload: nil)
+        private static var open: Engine.Ways { Engine.Ways(patch: nil, reload: nil) }
 
         static func look(_ verdict: Verdict, loaded: Bool = true) -> Engine.Look {
             Engine.Look(
@@ -137,6 +137,25 @@ extension DaemonTests {
                 ways: Engine.Ways(patch: .loadingDisabled, reload: .loadingDisabled),
                 daemon: daemon)
             #expect(barred.verdict == .warning && barred.obstacles.count == 1)
+        }
+
+        @Test func whatAReloadWouldLoadIsTold() {
+            let configuration = Configuration(
+                kernel: "/k", initrd: "/i", commandLine: .known(""), by: "/etc/f")
+            let daemon = Report.Daemon(running: true, pid: 1, lastRefresh: nil)
+            func lines(_ ways: Engine.Ways) -> [String] {
+                let report = Report(of: AccountTests.look(.current), ways: ways, daemon: daemon)
+                return ReportText.lines(of: report, now: 0)
+            }
+            let able = lines(
+                Engine.Ways(patch: nil, reload: nil, configuration: configuration))
+            #expect(able.contains("reload from   /k with /i, by /etc/f"))
+            let barred = lines(
+                Engine.Ways(patch: nil, reload: .noLoadsLeft, configuration: configuration))
+            #expect(barred.contains("no reload     \(Obstacle.noLoadsLeft)"))
+            let stuck = lines(Engine.Ways(patch: .switchedOff, reload: .noSource))
+            #expect(stuck.contains("obstacle      \(Obstacle.noSource)"))
+            #expect(!stuck.contains { $0.hasPrefix("reload from") || $0.hasPrefix("no reload") })
         }
 
         @Test func staleIsSaidInNumbers() {

@@ -43,8 +43,9 @@ extension DaemonTests {
             #expect(throws: Settings.Flaw.self) { try settings(scrub: time + "0") }
         }
 
-        @Test func anInitrdAloneIsRefused() {
+        @Test func anInitrdOrACommandLineAloneIsRefused() {
             #expect(throws: Settings.Flaw.self) { try settings(initrd: "/i") }
+            #expect(throws: Settings.Flaw.self) { try settings(commandLine: "c") }
         }
     }
 }

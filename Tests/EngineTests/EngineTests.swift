@@ -168,6 +168,22 @@ import Testing
         #expect(!engine.memory.expectsImage)
     }
 
+    @Test func remembersTheCommandLineOfAnImageThatALoadLost() throws {
+        let machine = try machine()
+        var engine = engine(machine)
+        _ = try engine.reconcile(on: .routine) { 0 }
+        #expect(engine.memory.commandLine == "console=ttyS0 nr_cpus=1")
+        try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
+        var memory = engine.memory
+        memory.expectsImage = true
+        var loser = self.engine(machine, memory)
+        _ = try loser.reconcile(on: .routine) { 0 }
+        #expect(loser.memory.commandLine == "console=ttyS0 nr_cpus=1")
+        // What an administrator unloaded says nothing of the next one.
+        _ = try engine.reconcile(on: .routine) { 0 }
+        #expect(engine.memory.commandLine == nil)
+    }
+
     @Test func reportsFilesThatCannotBeRead() throws {
         let machine = try RecordedMachine(["/sys/kernel/kexec_crash_loaded/file": ""])
         var engine = engine(machine)

@@ -38,6 +38,15 @@ final class RecordedMachine {
         return file.path
     }
 
+    /// Makes a symbolic link.
+    func link(_ path: String, to target: String) throws {
+        let file = directory.appendingPathComponent(path)
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.createSymbolicLink(
+            atPath: file.path, withDestinationPath: target)
+    }
+
     /// Removes one file.
     func remove(_ path: String) throws {
         try FileManager.default.removeItem(at: directory.appendingPathComponent(path))

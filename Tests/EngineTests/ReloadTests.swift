@@ -106,6 +106,44 @@ import Testing
         }
     }
 
+    @Test func theFirstWhoKnowsTheCommandLineSaysIt() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        let kernel = try machine.file("/boot/vmlinuz", ReloadTests.kernel)
+        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
+        let unread = try engine.look(.cheap, now: { 0 }).observation
+        let loaded = try LoadedMachine().recorded()
+        for (path, text) in RecordedMachine.stock { try loaded.write(text, to: path) }
+        try loaded.write(
+            "00100000-3fffffff : System RAM\n  10000000-100fffff : Crash kernel\n",
+            to: "/proc/iomem")
+        var other = Engine(root: loaded.root, source: nil, architecture: .x86)
+        var read = try other.look(.cheap, now: { 0 }).observation
+        // The kernel would not fit into the synthetic machine's MiB.
+        read = Observation(
+            architecture: .x86, live: read.live, reserved: unread.reserved, support: read.support,
+            finding: read.finding, coverage: read.coverage)
+        func line(
+            _ named: String?, _ seen: Observation, _ remembered: String?, _ configured: Fact<String>
+        ) throws -> String {
+            let source = ImageSource(kernel: kernel, initrd: nil, commandLine: named)
+            let configuration =
+                named == nil
+                ? Configuration(kernel: kernel, initrd: nil, commandLine: configured, by: "/f")
+                : Configuration(named: source)
+            return try Reload.prepare(
+                .success(configuration), remembered: remembered, insteadOf: seen
+            ).commandLine
+        }
+        #expect(try line("named", read, "remembered", .known("configured")) == "named")
+        #expect(
+            try line(nil, read, "remembered", .known("configured")) == "console=ttyS0 nr_cpus=1")
+        #expect(try line(nil, unread, "remembered", .known("configured")) == "remembered")
+        #expect(try line(nil, unread, nil, .known("configured")) == "configured")
+        #expect(throws: Obstacle.noCommandLine(because: "why")) {
+            try line(nil, unread, nil, .unknown(because: "why"))
+        }
+    }
+
     @Test func aResidentCommandLineIsTheAdministratorsAndComplete() {
         let text = "elfcorehdr=0x33000000 console=ttyS0  nr_cpus=1 dmcryptkeys=0x1 elfcorehdr=3K"
         #expect(ResidentCommandLine.administrators(text) == "console=ttyS0 nr_cpus=1")
@@ -136,6 +174,12 @@ import Testing
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),
             .refused(path: "/k", because: "Operation not permitted"), .untried(path: "/k"),
             .commandLineTooLong(length: 3, limit: 2), .tooLarge(needed: 2, reserved: 1),
+            .notWanted(path: "/f", variable: "V"), .firmwareAssisted(path: "/f", variable: "V"),
+            .unreadableConfiguration(path: "/etc/default/kdump-tools", because: "Is a directory"),
+            .foreignConfiguration(
+                path: "/etc/default/kdump-tools", line: 10, what: "a command substitution"),
+            .foreignOption(path: "/etc/default/kdump-tools", variable: "V", option: "--dtb"),
+            .noKernel(path: "/etc/sysconfig/kdump", release: "6.12.0-1"),
         ]
         for obstacle in all {
             #expect(!obstacle.description.contains("\n"))

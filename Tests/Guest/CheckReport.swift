@@ -36,6 +36,13 @@ package struct CheckReport: Decodable, Sendable {
         package let lacks: [String]
     }
 
+    package struct Reload: Decodable, Sendable {
+        package let kernel: String?
+        package let initrd: String?
+        package let from: String?
+        package let obstacle: String?
+    }
+
     package struct Cost: Decodable, Sendable {
         package let bytesRead: Int
         package let microseconds: Int
@@ -58,6 +65,7 @@ package struct CheckReport: Decodable, Sendable {
     package let refresh: String
     package let obstacles: [String]
     package let patchObstacle: String?
+    package let reload: Reload?
     package let audit: Cost?
 }
 

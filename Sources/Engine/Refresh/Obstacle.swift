@@ -6,8 +6,20 @@
 /// loaded (kernel/kexec_file.c). So whatever can be found out beforehand is, and the image in place
 /// stays.
 package enum Obstacle: Error, Hashable {
-    /// No kernel was named.
+    /// No kernel was named, and no kdump service that names one is installed.
     case noSource
+    /// The distribution's kdump service is switched off, by a variable of a file.
+    case notWanted(path: String, variable: String)
+    /// The distribution's kdump service has the firmware keep the dump, by a variable of a file.
+    case firmwareAssisted(path: String, variable: String)
+    /// A file of the distribution's configuration cannot be read; why.
+    case unreadableConfiguration(path: String, because: String)
+    /// A file of the distribution's configuration has shell in it that is not read here.
+    case foreignConfiguration(path: String, line: Int, what: String)
+    /// A file of the distribution's configuration has kexec(8) load other than a reload does.
+    case foreignOption(path: String, variable: String, option: String)
+    /// By the rules of a file, no kernel of that release is there.
+    case noKernel(path: String, release: String)
     /// No command line was named, and that of the loaded image is not known; why.
     case noCommandLine(because: String)
     /// `kernel.kexec_load_disabled` is 1.
@@ -40,11 +52,26 @@ package enum Obstacle: Error, Hashable {
 }
 
 extension Obstacle: CustomStringConvertible {
+    /// What helps where the distribution's configuration does not.
+    private static let remedy = "set KDUMP_HOTPLUGD_KERNEL in /etc/default/kdump-hotplugd"
+
     /// One sentence: what, where, and what to do.
     package var description: String {
         switch self {
         case .noSource:
-            "no crash kernel is configured: set KDUMP_HOTPLUGD_KERNEL in /etc/default/kdump-hotplugd"
+            "no crash kernel is configured: \(Obstacle.remedy)"
+        case .notWanted(let path, let variable):
+            "kdump is switched off: set \(variable) in \(path) to 1"
+        case .firmwareAssisted(let path, let variable):
+            "\(variable) in \(path) leaves the dump to the firmware, which needs no crash kernel"
+        case .unreadableConfiguration(let path, let reason):
+            "\(path) cannot be read (\(reason)): \(Obstacle.remedy)"
+        case .foreignConfiguration(let path, let line, let what):
+            "\(path) has \(what) in line \(line), which is not read here: \(Obstacle.remedy)"
+        case .foreignOption(let path, let variable, let option):
+            "\(variable) in \(path) has \(option), which a reload cannot follow: \(Obstacle.remedy)"
+        case .noKernel(let path, let release):
+            "no kernel \(release) is where \(path) has it looked for: \(Obstacle.remedy)"
         case .noCommandLine(let reason):
             "the command line of the loaded image is not known (\(reason)): set"
                 + " KDUMP_HOTPLUGD_COMMAND_LINE in /etc/default/kdump-hotplugd"

@@ -9,7 +9,8 @@ internal import Glibc
 struct Reload {
     private let kernel: ImageFile
     private let initrd: ImageFile?
-    private let commandLine: String
+    /// The capture kernel's, without `elfcorehdr=`.
+    let commandLine: String
     /// The kernel's path, where the load must be rehearsed because the machine is locked down.
     private let rehearsal: String?
 
@@ -20,17 +21,19 @@ struct Reload {
     /// kernel's alignment of 2 MiB (CONFIG_PHYSICAL_ALIGN of the distributions).
     private static let overhead: UInt64 = 4 << 20
 
-    /// Prepares to load `source` in place of what was seen.
+    /// Prepares to load what is configured in place of what was seen.
     ///
-    /// - Throws: The first obstacle found.
+    /// `remembered` is the command line of the last image that could be read.
+    /// - Throws: The first obstacle found; it may be that nothing was `found` to be configured.
     static func prepare(
-        _ source: ImageSource?, insteadOf seen: Observation
+        _ found: Result<Configuration, Obstacle>, remembered: String?, insteadOf seen: Observation
     ) throws(Obstacle) -> Reload {
         let support = seen.support
         if support.loadingDisabled { throw .loadingDisabled }
         if support.loadsLeft == 0 { throw .noLoadsLeft }
-        guard let source else { throw .noSource }
-        let commandLine = try commandLine(of: source, insteadOf: seen)
+        let configuration = try found.get()
+        let source = configuration.source
+        let commandLine = try commandLine(configuration, remembered: remembered, insteadOf: seen)
         let kernel = try ImageFile(.kernel, at: source.kernel)
         let initrd = try source.initrd.map { path throws(Obstacle) in
             try ImageFile(.initrd, at: path)
@@ -55,20 +58,30 @@ struct Reload {
             rehearsal: isLockedDown ? source.kernel : nil)
     }
 
-    /// The command line: the one that was named, else that of the image that is loaded; and behind
-    /// it whatever it lacks on this machine.
+    /// The command line: the one that was named, else that of the image that is loaded, else of the
+    /// last one that was, else the distribution's; and behind it whatever it lacks on this machine.
     private static func commandLine(
-        of source: ImageSource, insteadOf seen: Observation
+        _ configuration: Configuration, remembered: String?, insteadOf seen: Observation
     ) throws(Obstacle) -> String {
-        let named: String
-        switch (source.commandLine, seen.image?.commandLine) {
-        case (.some(let text), _): named = text
-        case (nil, .known(let text)): named = ResidentCommandLine.administrators(text)
-        case (nil, .unknown(let reason)): throw .noCommandLine(because: reason)
-        case (nil, nil): throw .noCommandLine(because: "no image could be read")
+        let resident = seen.image?.commandLine
+        let text: String
+        if let named = configuration.source.commandLine {
+            text = named
+        } else if let known = resident?.value {
+            text = ResidentCommandLine.administrators(known)
+        } else if let known = remembered ?? configuration.commandLine.value {
+            text = known
+        } else {
+            throw .noCommandLine(because: reason(configuration.commandLine, resident))
         }
-        let lacks = CaptureNeed.lacking(in: named, on: seen.hotplugMemory)
-        return ResidentCommandLine.completing(named, with: lacks.map(\.need))
+        let lacks = CaptureNeed.lacking(in: text, on: seen.hotplugMemory)
+        return ResidentCommandLine.completing(text, with: lacks.map(\.need))
+    }
+
+    /// Why a command line is not known.
+    private static func reason(_ facts: Fact<String>?...) -> String {
+        for case .unknown(let reason)? in facts { return reason }
+        return "no image could be read"
     }
 
     /// Makes both files ready for the moment of danger.
