@@ -67,6 +67,43 @@ extension GuestTests {
             return try guest.failedRuleReloads() > before
         }
 
+        /// A rule like SUSE's, which its service copies to /run on every load.
+        @Test func `on 6.1 a rule in /run is masked in /etc, also after a loss of power`() throws {
+            let guest = try bootWithDaemon(.v6_1)
+            try guest.expect(
+                """
+                mkdir -p /usr/lib/kdump /run/udev/rules.d
+                echo 'SUBSYSTEM=="memory", ACTION=="online", RUN+="/bin/touch /run/rule-ran"' \
+                >/usr/lib/kdump/70-kdump.rules
+                """)
+            func runs() throws -> Bool {
+                // As load.sh does; then what udevd does about an event.
+                try guest.expect(
+                    "rm -f /run/rule-ran; cp /usr/lib/kdump/70-kdump.rules /run/udev/rules.d/")
+                try guest.expect(
+                    "udevadm trigger --action=online /sys/devices/system/memory/memory0 --settle")
+                return try guest.run("[ -e /run/rule-ran ]").status == 0
+            }
+            try guest.loadCrashKernel()
+            #expect(try runs())
+            try guest.startDaemon()
+            #expect(try !runs())
+            try guest.expect("systemctl stop kdump-hotplugd")
+            #expect(try runs())
+            // What a loss of power leaves: the link in /etc, and nothing in /run.
+            try guest.startDaemon()
+            try guest.expect("cp -d /etc/udev/rules.d/70-kdump.rules /root/left")
+            try guest.expect(
+                "systemctl stop kdump-hotplugd; cp -d /root/left /etc/udev/rules.d/70-kdump.rules")
+            try guest.expect("udevadm control --reload")
+            print("[guest] a mask that leads nowhere \(try runs() ? "masks nothing" : "masks")")
+            try guest.startDaemon()
+            #expect(try !runs())
+            try guest.expect("systemctl stop kdump-hotplugd")
+            #expect(try runs())
+            #expect(try guest.run("ls /etc/udev/rules.d/70-kdump.rules").status != 0)
+        }
+
         /// Somebody else holds the kexec lock nearly all the time while the machine changes.
         ///
         /// It is for the kernel to reboot into that is loaded there, so the crash kernel stays; a big
