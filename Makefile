@@ -33,7 +33,7 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
 	shellcheck .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/unit \
-	    udev/mask-reload-rules Tests/Guest/image/*.sh Tests/Fuzz/*.sh
+	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
 
 test-unit: dependencies ## Run the tests that need no guest
@@ -85,8 +85,8 @@ test-guest: build ## Boot, hot-plug and crash real kernels: about 25 minutes
 install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0755 .build/release/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	strip $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
-	install -D -m 0755 udev/mask-reload-rules \
-	    $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd/mask-reload-rules
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
+	    udev/mask-reload-rules systemd/share-load-lock
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' \
 	    systemd/kdump-hotplugd.service \

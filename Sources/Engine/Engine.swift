@@ -26,6 +26,8 @@ package struct Engine {
     private let grace: UInt64
     /// Since when the image has been seen to be stale, in microseconds of the caller's clock.
     private var staleSince: UInt64?
+    /// Since when somebody else has held the lock of the kdump tool, in microseconds of that clock.
+    var heldSince: UInt64?
     /// What the kernel has answered in this reconciliation; `nil` where it was not asked.
     private var answer: Bool??
     private var isReconciling = false
@@ -131,7 +133,7 @@ package struct Engine {
                 return ended(.busy)
             }
             let before = look
-            let step = try refresh(given: look, givingWay: givesWay, now: now)
+            let step = try lockedRefresh(given: look, givingWay: givesWay, now: now)
             refreshes += step.refreshes
             unpatched = step.unpatched ?? unpatched
             look = step.look

@@ -104,6 +104,8 @@ extension Engine {
         case uncured
         /// The kernel was busy with another load; nothing was dropped.
         case busy
+        /// Another program holds the lock of the distribution's kdump tool; nothing was attempted.
+        case held(LoadLock.Holder)
         /// The kernel refused the load; the image in place stays.
         case refused(SystemError)
         /// The load failed after the old image was dropped: nothing is loaded.

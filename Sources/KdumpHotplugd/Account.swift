@@ -84,6 +84,10 @@ struct Account: Equatable {
             entry = .retry
             status = Sentences.capitalised(meaning) + "; the kernel is busy with another load"
             next = .retry(.busy)
+        case .held(let holder):
+            entry = .retry
+            status = Sentences.capitalised(meaning) + "; \(Sentences.held(by: holder))"
+            next = .retry(.busy)
         case .refused(let error):
             entry = .refreshFailed
             status =

@@ -79,6 +79,12 @@ enum Sentences {
         return "\(ByteCount(live.ram.byteCount)) of RAM and \(cpus) \(cpus == 1 ? "CPU" : "CPUs")"
     }
 
+    /// Says whom a load waits for.
+    static func held(by holder: LoadLock.Holder) -> String {
+        let who = holder.pid.map { "process \($0)" } ?? "another program"
+        return "\(who) holds \(holder.path) and is waited for"
+    }
+
     /// Puts a duration in microseconds into words: `174 µs`, `812 ms`, `1.2 s`.
     static func duration(microseconds: UInt64) -> String {
         switch microseconds {

@@ -54,6 +54,21 @@ extension SystemRoot {
         }
     }
 
+    /// Reads the beginning of a text file, 4 KiB at most; `nil` where it cannot be read.
+    ///
+    /// For what the kernel makes anew for each reader, and long: it makes no more than is read.
+    /// The corresponding C functions are `open` and `read`.
+    func head(of file: String) -> String? {
+        let descriptor = unsafe open(path(file), O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4 << 10)
+        let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+            unsafe read(descriptor, buffer.baseAddress, buffer.count)
+        }
+        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    }
+
     /// Whether `file` is there and regular, or leads to one that is.
     ///
     /// The corresponding C function is `stat`.

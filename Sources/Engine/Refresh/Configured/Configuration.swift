@@ -60,6 +60,8 @@ package struct Configuration: Equatable {
 protocol DistributionFamily {
     /// Whether its kdump service is installed.
     var isInstalled: Bool { get }
+    /// The file that its tools lock while they load or unload.
+    var lock: String { get }
 
     /// Finds out what its kdump service would load.
     ///

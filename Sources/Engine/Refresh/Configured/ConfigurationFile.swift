@@ -79,7 +79,7 @@ extension SystemRoot {
 
     /// The number that `/proc/cpuinfo` gives for a key of the first processor it names, or `nil`.
     func firstProcessor(_ key: String) -> String? {
-        guard let text = try? text(of: "/proc/cpuinfo") else { return nil }
+        guard let text = head(of: "/proc/cpuinfo") else { return nil }
         let first = text.split(separator: "\n\n").first ?? ""
         for line in first.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 1)

@@ -21,6 +21,13 @@ struct DebianConfiguration: DistributionFamily {
 
     var isInstalled: Bool { root.isFile("/usr/sbin/kdump-config") }
 
+    /// Only `kdump-config try-reload`, which the rule calls, takes it; load and unload do not.
+    var lock: String {
+        // Where the file cannot be read here, the directory most likely is the usual one.
+        let directory = (try? settings())?["KDUMP_COREDIR"] ?? ""
+        return (directory.isEmpty ? "/var/crash" : directory) + "/kdump_lock"
+    }
+
     func configuration() throws(Obstacle) -> Configuration {
         let file = try settings()
         if ["", "0"].contains(file["USE_KDUMP"]) {

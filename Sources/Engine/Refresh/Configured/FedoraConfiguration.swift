@@ -29,6 +29,9 @@ struct FedoraConfiguration: DistributionFamily {
         root.isFile("/usr/bin/kdumpctl") && root.isFile("/etc/kdump.conf")
     }
 
+    /// Where there is no such directory, kdumpctl has one in /tmp, which the service does not share.
+    var lock: String { "/run/lock/kdump" }
+
     func configuration() throws(Obstacle) -> Configuration {
         let file = try ConfigurationFile(
             FedoraConfiguration.file, below: root, vocabulary: FedoraConfiguration.vocabulary,

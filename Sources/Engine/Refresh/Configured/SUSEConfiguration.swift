@@ -29,6 +29,9 @@ struct SUSEConfiguration: DistributionFamily {
 
     var isInstalled: Bool { root.isFile("/usr/lib/kdump/load.sh") }
 
+    /// Only `load-once.sh`, which the rule calls, takes it.
+    var lock: String { "/var/run/kdump.lock" }
+
     func configuration() throws(Obstacle) -> Configuration {
         let file = try ConfigurationFile(
             SUSEConfiguration.file, below: root, vocabulary: SUSEConfiguration.vocabulary)
