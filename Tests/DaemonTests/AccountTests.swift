@@ -91,6 +91,14 @@ extension DaemonTests {
                 account.status.contains("a crash now loses") || account.status.contains("loses"))
         }
 
+        @Test(arguments: [(7, "process 7"), (nil, "another program")] as [(Int32?, String)])
+        func whoHoldsTheLockIsNamedAndWaitedFor(pid: Int32?, name: String) {
+            let holder = LoadLock.Holder(path: "/lock", pid: pid)
+            let account = account(.stale(AccountTests.lossy), .held(holder))
+            #expect(account.entry == .retry && account.next == .retry(.busy))
+            #expect(account.status.hasSuffix("; \(name) holds /lock and is waited for"))
+        }
+
         @Test func aKernelThatKeepsUpIsGivenAMoment() {
             let account = account(.waiting(AccountTests.lossy), .settled)
             #expect(account.entry == .waiting && account.next == .look(after: Engine.grace))
