@@ -5,6 +5,8 @@
 
 PREFIX ?= /usr
 DESTDIR ?=
+# Debian's zsh looks elsewhere: packaging/deb/make.sh says where.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 SWIFT ?= swift
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -13,7 +15,8 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 export SWIFT_BACKTRACE := enable=no
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs fuzz install clean
+.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs fuzz install deb test-packages \
+    clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -27,12 +30,13 @@ build: dependencies ## Build the daemon as it ships: optimised, with a static Sw
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
 
-test: lint test-unit test-leaks test-fuzz test-guest ## Run every check there is: about half an hour
+test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is: about half an hour
 
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
 	shellcheck .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/unit \
+	    packaging/version packaging/deb/make.sh packaging/deb/p*rm packaging/deb/postinst \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
 
@@ -96,6 +100,18 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0644 systemd/kdump-hotplugd.default $(DESTDIR)/etc/default/kdump-hotplugd
 	install -D -m 0644 man/kdump-hotplugd.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	umask 022; complete='.build/release/kdump-hotplugd --generate-completion-script'; \
+	$$complete bash | sed '1{/^#!/d}' >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kdump-hotplugd && \
+	$$complete zsh >$(DESTDIR)$(ZSH_COMPLETIONS)/_kdump-hotplugd && \
+	$$complete fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kdump-hotplugd.fish
+
+deb: build ## Make a Debian package of it: .build/deb/kdump-hotplugd_*.deb
+	packaging/deb/make.sh
+
+test-packages: deb ## Check the packages: lintian finds no error
+	lintian --allow-root --fail-on error .build/deb/*.deb
 
 clean: ## Remove what was built; the guests' cache outside the repository stays
 	rm -rf .build
