@@ -15,8 +15,8 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 export SWIFT_BACKTRACE := enable=no
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs fuzz install deb test-packages \
-    clean
+.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs fuzz install deb rpm \
+    test-packages clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -36,7 +36,8 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
 	shellcheck .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/unit \
-	    packaging/version packaging/deb/make.sh packaging/deb/p*rm packaging/deb/postinst \
+	    packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
+	    packaging/deb/postinst packaging/rpm/make.sh \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
 
@@ -110,8 +111,11 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 deb: build ## Make a Debian package of it: .build/deb/kdump-hotplugd_*.deb
 	packaging/deb/make.sh
 
-test-packages: deb ## Check the packages: lintian finds no error
-	lintian --allow-root --fail-on error .build/deb/*.deb
+rpm: build ## Make an RPM package of it: .build/rpm/kdump-hotplugd-*.rpm
+	packaging/rpm/make.sh
+
+test-packages: deb rpm ## Check what is in the packages, and let lintian look at one
+	packaging/check
 
 clean: ## Remove what was built; the guests' cache outside the repository stays
 	rm -rf .build

@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# packaging/rpm/make.sh: makes .build/rpm/kdump-hotplugd-VERSION-1.ARCHITECTURE.rpm of what `make build`
+# built. It runs where a glibc and libraries no older than the builder's are.
+
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+umask 022
+version=$(packaging/version)
+place=$PWD/.build/rpm
+rm -rf "$place"
+mkdir -p "$place"
+rpmbuild -bb --quiet --nodeps --define "_topdir $place/work" --define "_rpmdir $place" \
+    --define '_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm' \
+    --define "program_version $version" --define "program_source $PWD" \
+    packaging/rpm/kdump-hotplugd.spec >"$place/log" 2>&1 || { cat "$place/log" >&2; exit 1; }
+rm -rf "$place/work"
+echo "$place"/*.rpm
