@@ -12,6 +12,9 @@ package struct GuestImage: Sendable {
     /// Where guest-probe and what is made of it lie.
     let tools: String
 
+    /// The root disk.
+    var disk: String { root + "/root.ext4" }
+
     /// Where the live guest sees the capture kernel's initramfs.
     package static let captureInitrd = "/tools/capture.initramfs"
 
@@ -19,10 +22,32 @@ package struct GuestImage: Sendable {
     package static func prepare(
         progress: (String) -> Void = { print($0) }
     ) throws(GuestError) -> GuestImage {
-        let script = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "image/make.sh").path
+        let places = try make(["make.sh"], progress)
+        guard let root = places["root"], let tools = places["tools"] else {
+            throw .tool("make.sh did not say where the image is")
+        }
+        return GuestImage(root: root, tools: tools)
+    }
+
+    /// Makes a whole Debian of a suite, with its own kernel and kdump-tools, which takes about two
+    /// minutes the first time; afterwards no time.
+    package func system(
+        _ suite: String, progress: (String) -> Void = { print($0) }
+    ) throws(GuestError) -> GuestImage {
+        guard let root = try Self.make(["system.sh", suite], progress)["root"] else {
+            throw .tool("system.sh did not say where the image is")
+        }
+        return GuestImage(root: root, tools: tools)
+    }
+
+    /// Runs a script of `image`, and returns the places that it names.
+    private static func make(
+        _ command: [String], _ progress: (String) -> Void
+    ) throws(GuestError) -> [Substring: String] {
+        let scripts = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "image")
         var places: [Substring: String] = [:]
-        try run("/bin/bash", [script]) { line in
+        try run("/bin/bash", [scripts.appending(path: command[0]).path] + command.dropFirst()) {
+            line in
             let words = line.split(separator: " ", maxSplits: 1)
             if words.count == 2, ["root", "tools"].contains(words[0]) {
                 places[words[0]] = String(words[1])
@@ -30,10 +55,7 @@ package struct GuestImage: Sendable {
                 progress(line)
             }
         }
-        guard let root = places["root"], let tools = places["tools"] else {
-            throw .tool("\(script) did not say where the image is")
-        }
-        return GuestImage(root: root, tools: tools)
+        return places
     }
 
     /// Makes a read-only ext4 disk of a directory, small enough to be made for every guest.

@@ -54,6 +54,11 @@ package final class Machine {
             }
             let library = settings.losesCPUs ? directory + "/keep.so" : nil
             if let library { try Self.compile("keep.c", to: library) }
+            if settings.isWholeSystem {
+                try Guest.run(
+                    "/bin/cp",
+                    ["--sparse=always", image.disk, MachineSettings.diskFile(in: directory)])
+            }
             agent = Agent(wire: try Wire(listeningAt: directory + "/agent"))
             let control = try Wire(listeningAt: directory + "/qmp")
             emulator = try Emulator(

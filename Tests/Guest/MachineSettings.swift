@@ -18,6 +18,10 @@ package struct MachineSettings: Sendable {
     /// `image/keep.c`.
     package var losesCPUs = false
 
+    /// Whether the guest is a whole Debian, whose disk tests can look into when it has ended; see
+    /// GuestImage.system(_:) and WrittenDump.swift.
+    package var isWholeSystem = false
+
     /// The settings of a guest that runs `kernel`, with `payload` if there is one.
     package init(_ kernel: Kernel, payload: String? = nil) {
         self.kernel = kernel
@@ -42,7 +46,7 @@ package struct MachineSettings: Sendable {
             "-serial", "file:\(directory)/console",
             "-serial", "unix:\(directory)/agent,server=off",
             "-qmp", "unix:\(directory)/qmp,server=off",
-            "-drive", "file=\(image.root)/root.ext4,if=virtio,format=raw,snapshot=on",
+            "-drive", rootDrive(image, in: directory),
             "-drive", "file=\(image.tools)/tools.ext4,if=virtio,format=raw,readonly=on",
         ]
         if payload != nil {
@@ -65,8 +69,21 @@ package struct MachineSettings: Sendable {
         directory + "/memory"
     }
 
+    /// Where the disk of a guest lies that is a whole system.
+    static func diskFile(in directory: String) -> String {
+        directory + "/root.ext4"
+    }
+
+    private func rootDrive(_ image: GuestImage, in directory: String) -> String {
+        isWholeSystem
+            ? "file=\(Self.diskFile(in: directory)),if=virtio,format=raw,cache=unsafe"
+            : "file=\(image.disk),if=virtio,format=raw,snapshot=on"
+    }
+
     private var kernelArguments: String {
-        var words = ["console=ttyS0", "panic=1", "memhp_default_state=online_movable"]
+        // The initramfs of the other guests finds its disk by its label.
+        var words = isWholeSystem ? ["root=/dev/vda", "rw"] : []
+        words += ["console=ttyS0", "panic=1", "memhp_default_state=online_movable"]
         if let crashkernel { words.append("crashkernel=\(crashkernel)") }
         return (words + [commandLine]).joined(separator: " ")
     }

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes the tree of a fresh Debian, "$1", into a test guest: adds the agent, and takes away what only
-# costs time at boot. udevd, the journal and systemd itself stay as Debian ships them: they are what
-# the tests are about.
+# customize.sh TREE [system]: makes the tree of a fresh Debian into a test guest: adds the agent, and
+# takes away what only costs time at boot. udevd, the journal and systemd itself stay as Debian ships
+# them: they are what the tests are about. In a whole "system", kdump-tools stays as well.
 
 set -euo pipefail
 root=$1
+kind=${2:-}
 here=$(dirname "$(readlink -f "$0")")
 
 install -D -m 0755 "$here/agent" "$root/usr/local/sbin/guest-agent"
@@ -30,15 +31,20 @@ idle=(
     systemd-tmpfiles-setup-dev.service systemd-timesyncd.service systemd-update-done.service
     systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-user-sessions.service
     ldconfig.service modprobe@.service remote-fs.target kexec.service kexec-load.service
-    systemd-udev-trigger.service
 )
 for unit in "${idle[@]}"; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 
-# Installed as it is, but only a test loads with it; `systemctl start kdump-tools` would, too. Its
-# udev rule stays in force.
-rm "$root/etc/systemd/system/basic.target.wants/kdump-tools.service"
+if [[ $kind == system ]]; then
+    install -D -m 0644 "$here/first-boot.service" "$root/etc/systemd/system/first-boot.service"
+    ln -sf ../first-boot.service "$root/etc/systemd/system/multi-user.target.wants/"
+else
+    ln -sf /dev/null "$root/etc/systemd/system/systemd-udev-trigger.service"
+    # Installed as it is, but only a test loads with it; `systemctl start kdump-tools` would, too. Its
+    # udev rule stays in force.
+    rm "$root/etc/systemd/system/basic.target.wants/kdump-tools.service"
+fi
 
 install -d "$root/etc/systemd/journald.conf.d" "$root/etc/systemd/system.conf.d"
 printf '[Journal]\nStorage=volatile\nRateLimitIntervalSec=0\n' \

@@ -10,16 +10,11 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 probe_sources=$here/../../GuestProbe
-cache=${KDUMP_HOTPLUGD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kdump-hotplugd}/guest
 packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
     procps util-linux mount kdump-tools makedumpfile)
-work=
-
-say() { printf '[image] %s\n' "$*"; }
-
-as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
 # shellcheck source-path=SCRIPTDIR
+. "$here/common.sh"
 . "$here/apt.sh"
 
 # The lines of "kernels", each with its suite: NAME METAPACKAGE SUITE.
@@ -29,28 +24,11 @@ kernels() {
         while read -r name metapackage from; do echo "$name $metapackage ${from:-$suite}"; done
 }
 
-# Installs the programs that this script and the tests run, where one of them is missing.
-need_host_tools() {
-    local program missing=()
-    local -A package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [cpio]=cpio
-        [busybox]=busybox-static [zstd]=zstd [mke2fs]=e2fsprogs [modprobe]=kmod [xz]=xz-utils
-        [flock]=util-linux)
-    PATH=$PATH:/usr/sbin:/sbin
-    for program in "${!package_of[@]}"; do
-        command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
-    done
-    ((${#missing[@]})) || return 0
-    say "installing ${missing[*]}"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 # A key for everything that goes into the root disk: these files, and what apt would install.
 root_key() {
     local package from
     {
-        cat "$here"/{make.sh,apt.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
+        cat "$here"/{make.sh,common.sh,apt.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
         {
             apt-cache policy "${packages[@]}"
             kernels | while read -r _ package from; do of_suite "$from" cache policy "$package"; done
@@ -60,25 +38,10 @@ root_key() {
 
 tools_key() {
     {
-        cat "$here"/{make.sh,capture-init} "$probe_sources"/*.swift
+        cat "$here"/{make.sh,common.sh,capture-init} "$probe_sources"/*.swift
         swiftc --version 2>/dev/null
         sha256sum <"$(command -v busybox)"
     } | sha256sum | cut -c1-16
-}
-
-# Moves the finished "$work" to "$1", unless another run was quicker.
-publish() {
-    as_root chown -R "$(id -u):$(id -g)" "$work"
-    mv -T "$work" "$1"
-    work=
-}
-
-# Keeps the two newest directories whose names start with "$1".
-prune() {
-    local old
-    touch "$2"
-    find "$cache" -maxdepth 1 -name "$1-*" -printf '%T@ %p\n' | sort -rn | tail -n +3 |
-        while read -r _ old; do rm -rf "$old"; done
 }
 
 # Writes the initramfs of a live guest: busybox, the modules the root disk needs, live-init.
@@ -149,7 +112,7 @@ compile_probe() {
     swiftc -O -whole-module-optimization -static-executable -swift-version 6 -warnings-as-errors \
         -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault \
         -enable-upcoming-feature MemberImportVisibility -parse-as-library \
-        -module-name GuestProbe -use-ld=lld -Xlinker -s "$probe_sources"/*.swift -o "$1"
+        -module-name GuestProbe -package-name kdump-hotplugd -use-ld=lld -Xlinker -s "$probe_sources"/*.swift -o "$1"
 }
 
 make_tools() {
@@ -170,21 +133,8 @@ make_tools() {
     publish "$target"
 }
 
-# Leaves nothing half made, and nobody who goes on making it.
-clean_up() {
-    local running
-    running=$(jobs -p)
-    [[ -z $running ]] || kill "$running" || true
-    wait
-    [[ -z $work ]] || as_root rm -rf "$work"
-}
-
 main() {
-    need_host_tools
-    mkdir -p "$cache"
-    exec 9>"$cache/lock"
-    flock 9
-    trap clean_up EXIT
+    begin
     local root tools from
     while read -r from; do refresh_lists "$from"; done < <(kernels | cut -d' ' -f3 | sort -u)
     root=$cache/root-$(root_key)
