@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Guest
 
-/// Measures in a guest what looking costs: one audit, with and without the digest, and the daemon.
+/// Measures what having the daemon costs: its size, its start, its memory, and what looking costs:
+/// one audit, with and without the digest.
 ///
 /// The figures are those of emulation and good for comparing with each other only.
 enum Costs {
     /// Prints a table: one line for each size of the initrd, of reserved memory and of RAM.
     static func measure(_ image: GuestImage) throws {
+        print("the program      \(try bytes(Machine.payload + "/usr/sbin/kdump-hotplugd")) bytes")
+        for package in try FileManager.default.contentsOfDirectory(atPath: Machine.packages)
+        where package.hasSuffix(".deb") {
+            print("the package      \(try bytes(Machine.packages + "/" + package)) bytes")
+        }
         print("audit            reserved  initrd    RAM      bytes read   microseconds")
         for reserve in [192, 512] {
             for initrd in [15, 60, 120] {
@@ -35,7 +42,13 @@ enum Costs {
             """)
         try guest.configureDaemon(initrd: "/var/tmp/initrd")
         try guest.startDaemon()
+        let start = try guest.expect(
+            """
+            from=$(systemctl show -P ExecMainStartTimestampMonotonic kdump-hotplugd)
+            echo $(($(systemctl show -P ActiveEnterTimestampMonotonic kdump-hotplugd) - from))
+            """)
         let place = "\(reserve) MiB   \(initrd) MiB   \(2_048 + dimm) MiB"
+        print("start to ready   \(place)   \(start) microseconds")
         let thorough = try guest.report().audit
         print("with digest      \(place)   \(text(thorough))")
         // A look that an event occasions is a cheap one, and the state file has its cost.
@@ -46,6 +59,10 @@ enum Costs {
         let memory = "grep -E 'VmRSS|RssAnon|VmHWM' /proc/$(pidof kdump-hotplugd)/status"
         let lines = try guest.expect("\(memory) | tr -s '\\t ' ' ' | paste -sd ,")
         print("the daemon       \(place)   \(lines)")
+    }
+
+    private static func bytes(_ path: String) throws -> Int {
+        try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
     }
 
     private static func text(_ cost: CheckReport.Cost?) -> String {

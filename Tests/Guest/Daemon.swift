@@ -10,6 +10,10 @@ extension Machine {
     package static let payload = URL(filePath: #filePath).deletingLastPathComponent()
         .appending(path: "../../.build/payload").standardized.path
 
+    /// Where `make deb` leaves the Debian package, for guests that are a whole system.
+    package static let packages = URL(filePath: #filePath).deletingLastPathComponent()
+        .appending(path: "../../.build/deb").standardized.path
+
     /// Copies the payload to its places and lets systemd and the journal know of it.
     package func installDaemon() throws(GuestError) {
         try expect(
