@@ -47,10 +47,12 @@ extension GuestTests {
             #expect(try guest.daemonStatus().contains("no crash kernel is loaded"))
         }
 
-        /// A locked-down kernel refuses a load only after it has dropped the image in place.
+        /// A locked-down kernel takes no patch, and refuses a kernel that it does not trust, as it
+        /// trusts none here, only after it has dropped the image in place.
         @Test func `on 6.1 a lockdown costs no image`() throws {
             let guest = try bootWithDaemon(.v6_1)
             try guest.loadCrashKernel()
+            try guest.countLoads()
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.lockDown(.integrity)
@@ -60,6 +62,9 @@ extension GuestTests {
             let check = try guest.check()
             #expect(check.status == 2)
             #expect(check.output.contains("a crash now loses CPU 2"))
+            #expect(check.output.contains("locked down, which forbids kexec_load"))
+            #expect(try guest.daemonStatus().contains("refuses the kernel /boot/vmlinuz"))
+            #expect(try guest.loads(by: "kexec_load") == 0)
             #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
             #expect(try crash(guest).processors == 2)
         }
