@@ -69,7 +69,7 @@ soak: build ## Change 20 machines of each kernel at random and crash them: about
 	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(SWIFT) test --skip-build --disable-xctest \
 	    --no-parallel --filter 'GuestTests.(SoakTests|KillTests)'
 
-costs: build ## Measure in a guest what the audit and the daemon cost
+costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) run Demo costs
@@ -80,7 +80,7 @@ test-fuzz: dependencies
 fuzz: dependencies ## Fuzz every parser for a minute each: about 9 minutes
 	Tests/Fuzz/run.sh 60
 
-test-guest: build ## Boot, hot-plug and crash real kernels: about 25 minutes
+test-guest: deb ## Boot, hot-plug and crash real kernels: about 25 minutes
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload

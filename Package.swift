@@ -44,9 +44,18 @@ let package = Package(
         .testTarget(
             name: "DaemonTests", dependencies: ["CUmockdev", "Engine", "KdumpHotplugd"],
             swiftSettings: house),
+        .systemLibrary(
+            name: "CKdumpfile", path: "Tests/CKdumpfile", pkgConfig: "libkdumpfile",
+            providers: [.apt(["libkdumpfile-dev"])]),
+        // What guest-probe, which is not built by this package, and tests outside must agree on.
+        .target(
+            name: "MarkedPage", path: "Tests/GuestProbe", sources: ["MarkedPage.swift"],
+            swiftSettings: house),
         .target(
             name: "Guest", path: "Tests/Guest", exclude: ["image"], swiftSettings: house),
-        .testTarget(name: "GuestTests", dependencies: ["Guest"], swiftSettings: house),
+        .testTarget(
+            name: "GuestTests", dependencies: ["CKdumpfile", "Guest", "MarkedPage"],
+            swiftSettings: house),
         .executableTarget(
             name: "Demo", dependencies: ["Guest"], path: "Tests/Demo", swiftSettings: house),
     ],

@@ -3,7 +3,7 @@
 /// Pages of a live guest that hold a pattern naming their own physical address.
 package struct Marks: Sendable {
     /// Makes this guest's patterns different from those of every other run.
-    let nonce: UInt64
+    package let nonce: UInt64
     /// The physical addresses of the pages.
     package let pages: Set<UInt64>
     /// The same, as unbroken runs: `START+COUNT`.

@@ -4,16 +4,22 @@
 ///
 /// Every word depends on the physical address and on the nonce of the run, so a page that is found
 /// whole cannot be another page, another run's page, or a page only half dumped.
-struct MarkedPage {
-    static let size = 4096
+package struct MarkedPage {
+    package static let size = 4096
     private static let words = size / 8
     private static let magic: UInt64 = 0x6b64_756d_702d_6d6b
 
     let address: UInt64
     let nonce: UInt64
 
+    /// The page at a physical address, in the run with this nonce.
+    package init(address: UInt64, nonce: UInt64) {
+        self.address = address
+        self.nonce = nonce
+    }
+
     /// What a look at a page of the dump can show.
-    enum Finding {
+    package enum Finding {
         case intact, damaged, unmarked
     }
 
@@ -23,7 +29,8 @@ struct MarkedPage {
         }
     }
 
-    func look(at page: UnsafeRawPointer) -> Finding {
+    /// Compares a page of the dump with what must be there.
+    package func look(at page: UnsafeRawPointer) -> Finding {
         guard page.load(as: UInt64.self) == Self.magic else { return .unmarked }
         for index in 1..<Self.words
         where page.load(fromByteOffset: index * 8, as: UInt64.self) != word(index) {

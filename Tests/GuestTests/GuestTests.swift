@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized)
 enum GuestTests {
     /// Made once for all of them.
-    private static let image = Result { try GuestImage.prepare() }
+    static let image = Result { try GuestImage.prepare() }
 
     /// How many pages are marked at least where a dump is searched for them.
     static let marked = 4_096

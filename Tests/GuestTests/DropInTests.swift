@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guest
+import Testing
+
+extension GuestTests {
+    /// A whole Debian with kdump-tools, as it is installed, on which an administrator installs one
+    /// package and configures nothing; its own capture kernel writes the dump, libkdumpfile reads it.
+    @Suite struct DropInTests {
+        /// What a Debian loses of a changed machine without the package.
+        struct Debian: CustomTestStringConvertible, Sendable {
+            let suite: String
+            let kernel: Kernel
+            var testDescription: String { suite }
+
+            static let debian12 = Debian(suite: "bookworm", kernel: .v6_1)
+            static let debian13 = Debian(suite: "trixie", kernel: .v6_12)
+        }
+
+        @Test(arguments: [Debian.debian12, .debian13])
+        func `kdump-tools alone loses what is added`(debian: Debian) throws {
+            let guest = try boot(debian)
+            let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            try guest.hotAddCPU(socket: 2)
+            try guest.expect("udevadm settle")
+            // Two memory blocks and a CPU that comes and goes online.
+            #expect(try guest.failedRuleReloads() >= 3)
+            let marks = try guest.mark(dimm, count: GuestTests.marked)
+            let written = try crash(guest)
+            let file = try #require(written.file)
+            let dump = try DumpFile(file)
+            #expect(dump.intact(of: marks) == 0)
+            #expect(try dump.processors == 2)
+        }
+
+        @Test(arguments: [Debian.debian12, .debian13])
+        func `with the package the dump on disk has all of it`(debian: Debian) throws {
+            let guest = try boot(debian)
+            try install(guest)
+            let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntilOK(within: .seconds(120))
+            #expect(try guest.failedRuleReloads() == 0)
+            // The catalog came with the package.
+            let explained = try guest.expect("journalctl -u kdump-hotplugd -x")
+            #expect(explained.contains("Subject: kdump-hotplugd keeps"))
+            let marks = try guest.mark(dimm, count: GuestTests.marked)
+            let written = try crash(guest)
+            #expect(written.messages.contains("sysrq: Trigger a crash"))
+            let dump = try DumpFile(try #require(written.file))
+            #expect(dump.intact(of: marks) == marks.pages.count)
+            #expect(try dump.processors == 3)
+        }
+
+        @Test(arguments: [Debian.debian12])
+        func `a purge leaves everything as it was`(debian: Debian) throws {
+            let guest = try boot(debian) { $0.sharesMemory = true }
+            let before = try files(guest)
+            try install(guest)
+            try guest.hotAdd(megabytes: 256, id: "dimm")
+            try guest.waitUntilOK(within: .seconds(120))
+            #expect(try guest.expect("ls /run/udev/rules.d").contains("50-kdump-tools.rules"))
+            #expect(try files(guest) != before)
+            let image = try reserved(guest)
+            try guest.expect("apt-get purge -qq kdump-hotplugd", timeout: .seconds(120))
+            #expect(try files(guest).symmetricDifference(before) == [])
+            #expect(try guest.run("ls -d /run/kdump-hotplugd").status != 0)
+            let isSameImage = try reserved(guest) == image
+            #expect(isSameImage)
+            #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
+            #expect(try guest.failedRuleReloads() == 0)
+            try guest.hotAddCPU(socket: 2)
+            try guest.expect("udevadm settle")
+            #expect(try guest.failedRuleReloads() > 0)
+        }
+
+        /// Boots a Debian, and waits until its kdump-tools has loaded the crash kernel.
+        private func boot(
+            _ debian: Debian, _ adjust: (inout MachineSettings) -> Void = { _ in }
+        ) throws -> Machine {
+            var settings = MachineSettings(debian.kernel, payload: Machine.packages)
+            settings.isWholeSystem = true
+            settings.crashkernel = "256M"
+            adjust(&settings)
+            let image = try GuestTests.image.get().system(debian.suite)
+            let guest = try Machine.boot(settings, image, within: .seconds(240))
+            try guest.waitUntil("grep -q 1 /sys/kernel/kexec_crash_loaded")
+            print("[guest] Debian \(debian.suite): booted in \(guest.bootTime.inSeconds) s")
+            // Debian's own level 31 leaves out what belongs to processes, as the marked pages do.
+            try guest.expect("echo 'MAKEDUMP_ARGS=\"-c -d 23\"' >>/etc/default/kdump-tools")
+            return guest
+        }
+
+        private func install(_ guest: Machine) throws {
+            try guest.expect(
+                "apt-get install -qq /payload/kdump-hotplugd_*.deb", timeout: .seconds(120))
+            #expect(try guest.expect("systemctl is-active kdump-hotplugd") == "active")
+            try configureSource(guest)
+        }
+
+        /// To be deleted as soon as the daemon finds kdump-tools' configuration by itself.
+        private func configureSource(_ guest: Machine) throws {
+            try guest.expect(
+                """
+                echo KDUMP_HOTPLUGD_KERNEL=/var/lib/kdump/vmlinuz >>/etc/default/kdump-hotplugd
+                echo KDUMP_HOTPLUGD_INITRD=/var/lib/kdump/initrd.img >>/etc/default/kdump-hotplugd
+                systemctl restart kdump-hotplugd
+                """, timeout: .seconds(100))
+        }
+
+        private func crash(_ guest: Machine) throws -> WrittenDump {
+            let written = try guest.crashToDisk()
+            let seconds = written.captureTime.inSeconds
+            print("[guest] \(guest.settings.kernel): dump on disk in \(seconds) s")
+            return written
+        }
+
+        /// Every file that belongs to the system's set-up, with its mode and where it points to.
+        private func files(_ guest: Machine) throws -> Set<Substring> {
+            let list = try guest.expect(
+                """
+                find /etc /usr /boot /opt /root /run/lock /run/systemd/system /run/udev/rules.d \
+                /run/kdump-hotplugd /var/crash /var/lib/kdump /var/lib/systemd \
+                -mindepth 1 -printf '%p %M %l\\n' 2>/dev/null || true
+                """)
+            return Set(list.split(separator: "\n"))
+        }
+
+        /// All of reserved memory.
+        private func reserved(_ guest: Machine) throws -> [UInt8] {
+            let range = try #require(try guest.reservedMemory().first)
+            return try guest.memory(at: range.lowerBound, count: range.count)
+        }
+    }
+}
