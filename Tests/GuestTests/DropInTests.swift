@@ -95,17 +95,6 @@ extension GuestTests {
             try guest.expect(
                 "apt-get install -qq /payload/kdump-hotplugd_*.deb", timeout: .seconds(120))
             #expect(try guest.expect("systemctl is-active kdump-hotplugd") == "active")
-            try configureSource(guest)
-        }
-
-        /// To be deleted as soon as the daemon finds kdump-tools' configuration by itself.
-        private func configureSource(_ guest: Machine) throws {
-            try guest.expect(
-                """
-                echo KDUMP_HOTPLUGD_KERNEL=/var/lib/kdump/vmlinuz >>/etc/default/kdump-hotplugd
-                echo KDUMP_HOTPLUGD_INITRD=/var/lib/kdump/initrd.img >>/etc/default/kdump-hotplugd
-                systemctl restart kdump-hotplugd
-                """, timeout: .seconds(100))
         }
 
         private func crash(_ guest: Machine) throws -> WrittenDump {
