@@ -10,6 +10,10 @@ package struct MachineSettings: Sendable {
     package var crashkernel: String? = "192M"
     /// Memory at boot, in MiB.
     package var memory = 1024
+    /// How many DIMMs can be plugged in.
+    package var slots = 8
+    /// CPUs at boot; two more can be plugged in.
+    package var processors = 2
     /// Added to the kernel's command line.
     package var commandLine = ""
     /// Whether tests can read and change the guest's memory from outside; see Memory.swift.
@@ -39,8 +43,8 @@ package struct MachineSettings: Sendable {
             "-machine", "q35,vmport=on" + (sharesMemory ? ",memory-backend=ram" : ""),
             "-smbios", "type=1,serial=VMware-kdump",
             // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.
-            "-m", "\(memory)M,slots=8,maxmem=128G",
-            "-smp", "2,maxcpus=4,sockets=4,cores=1",
+            "-m", "\(memory)M,slots=\(slots),maxmem=256G",
+            "-smp", "\(processors),maxcpus=\(processors + 2),sockets=\(processors + 2),cores=1",
             "-kernel", "\(files)/vmlinuz", "-initrd", "\(files)/initramfs",
             "-append", kernelArguments,
             "-serial", "file:\(directory)/console",
