@@ -33,7 +33,9 @@ struct CoreFile {
             let physical = Self.word(whole, at: header + 24)
             let size = Self.word(whole, at: header + 32)
             switch whole[header] {
-            case 1: loads.append(Load(memory: physical..<physical + size, offset: offset))
+            // The kernel's own address space is in /proc/kcore, too, at no physical address.
+            case 1 where physical != .max:
+                loads.append(Load(memory: physical..<physical + size, offset: offset))
             case 4: end = max(end, offset + size)
             default: break
             }

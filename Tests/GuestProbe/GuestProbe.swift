@@ -16,6 +16,8 @@ enum GuestProbe {
                 try mark(Array(arguments.dropFirst()))
             case "examine":
                 try Examination(of: "/proc/vmcore").serve()
+            case "watch":
+                try watch(Array(arguments.dropFirst()))
             default:
                 throw .usage
             }
@@ -23,6 +25,12 @@ enum GuestProbe {
             print("guest-probe: \(error)")
             exit(1)
         }
+    }
+
+    private static func watch(_ arguments: [String]) throws(ProbeError) -> Never {
+        guard let pause = arguments.first.flatMap({ UInt32($0) }) else { throw .usage }
+        let header = arguments.dropFirst().first.flatMap { UInt64($0, radix: 16) }
+        try Watch(header: header, pause: pause).run()
     }
 
     private static func mark(_ arguments: [String]) throws(ProbeError) {
@@ -47,7 +55,10 @@ enum ProbeError: Error, CustomStringConvertible {
     var description: String {
         switch self {
         case .usage:
-            "usage: guest-probe mark START LENGTH COUNT NONCE (hexadecimal) | examine"
+            """
+            usage: guest-probe mark START LENGTH COUNT NONCE (hexadecimal) | examine
+                 | watch PAUSE-IN-MICROSECONDS [HEADER (hexadecimal)]
+            """
         case .system(let call, let code):
             "\(call): \(String(cString: strerror(code)))"
         case .tooFewPages(let count):
