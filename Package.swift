@@ -58,6 +58,10 @@ let package = Package(
             swiftSettings: house),
         .executableTarget(
             name: "Demo", dependencies: ["Guest"], path: "Tests/Demo", swiftSettings: house),
+        .executableTarget(
+            name: "Bench", dependencies: ["Guest"], path: "Tests/Bench", exclude: ["report"],
+            swiftSettings: house),
+        .testTarget(name: "BenchTests", dependencies: ["Bench"], swiftSettings: house),
     ],
     swiftLanguageModes: [.v6]
 )

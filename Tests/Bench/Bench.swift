@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+
+/// Measures the daemon beside its peers in guests, and writes raw numbers.
+///
+/// It judges nothing and asserts nothing: tables, ratios and plots are report/'s business.
+///
+///     Bench DIRECTORY [windows|storms|blocks|growth|rest|profile]...
+@main
+struct Bench {
+    /// The size of the capture kernel's initrd in MiB, where it is not what is varied: what Debian's
+    /// kdump-tools make for a machine with a few drivers.
+    static let initrd = 30
+    /// How often each refresh is measured: the 99th percentile of 20 is their maximum.
+    private static let rounds = 20
+    /// The kernels that are compared: one that never keeps an image up, and one that does.
+    private static let kernels = [Kernel.v6_1, .v6_12]
+
+    private let directory: String
+    private let image: GuestImage
+
+    static func main() throws {
+        let arguments = CommandLine.arguments.dropFirst()
+        guard let directory = arguments.first else { throw GuestError.refused("no directory") }
+        let parts: [(name: String, measure: (Bench) throws -> Void)] = [
+            ("windows", { try $0.windows() }), ("storms", { try $0.storms() }),
+            ("blocks", { try $0.blocks() }),
+            ("growth", { try $0.growth() }), ("rest", { try $0.rest() }),
+            ("profile", { try $0.profile() }),
+        ]
+        let wanted = arguments.count > 1 ? Array(arguments.dropFirst()) : parts.map(\.name)
+        try FileManager.default.createDirectory(
+            atPath: directory, withIntermediateDirectories: true)
+        let bench = Bench(
+            directory: directory, image: try GuestImage.prepare(progress: progress))
+        for part in parts where wanted.contains(part.name) { try part.measure(bench) }
+    }
+
+    private func windows() throws {
+        let table = try Table("windows", in: directory, columns: Windows.columns)
+        let few = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_ROUNDS"]
+        for kernel in Self.kernels {
+            let guest = try Machine.bench(kernel, image)
+            try Windows(
+                guest: guest, rounds: few.flatMap { Int($0) } ?? Self.rounds, table: table
+            ).measure()
+        }
+    }
+
+    private func storms() throws {
+        let table = try Table("storms", in: directory, columns: Storm.columns)
+        for kernel in Self.kernels {
+            try storm(kernel, dimms: 1, of: 65_536, Way.all(on: kernel), table)
+        }
+        try storm(.v6_1, dimms: 64, of: 1_024, [.nobody, .ours, .fedora], table)
+    }
+
+    /// 16, 64, 256 and 1024 memory blocks of 128 MiB.
+    private func blocks() throws {
+        let table = try Table("blocks", in: directory, columns: Storm.columns)
+        for size in [2_048, 8_192, 32_768, 131_072] {
+            try storm(.v6_1, dimms: 1, of: size, [.ours, .fedora], table)
+        }
+    }
+
+    private func storm(
+        _ kernel: Kernel, dimms: Int, of size: Int, _ ways: [Way], _ table: Table
+    ) throws {
+        let storm = Storm(image: image, kernel: kernel, dimms: dimms, size: size, table: table)
+        for way in ways {
+            progress("storm \(kernel): \(dimms) × \(size) MiB, \(way.rawValue)")
+            try storm.measure(way)
+        }
+    }
+
+    private func growth() throws {
+        let growth = Growth(
+            image: image, windows: try Table("growth", in: directory, columns: Windows.columns),
+            looks: try Table("looks", in: directory, columns: Growth.columns))
+        for (reserved, initrd) in [(192, 15), (192, 60), (192, 120), (512, 60)] {
+            progress("growth: \(reserved) MiB reserved, initrd of \(initrd) MiB")
+            try growth.measure(reserved: reserved, initrd: initrd)
+        }
+    }
+
+    private func rest() throws {
+        let table = try Table("rest", in: directory, columns: Rest.columns)
+        for kernel in Self.kernels {
+            progress("at rest: \(kernel)")
+            try Rest(guest: try Machine.bench(kernel, image), table: table).measure()
+        }
+    }
+
+    private func profile() throws {
+        let table = try Table("profile", in: directory, columns: Profile.columns)
+        for (kernel, processors) in [(Kernel.v6_1, 2), (.v6_1, 1), (.v6_12, 2)] {
+            let guest = try Machine.bench(kernel, image) { $0.processors = processors }
+            try Profile(guest: guest, table: table).measure()
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guest
+
+/// What the guest's kernel says of loads: when each began and ended, in the kernel's own record.
+///
+/// It treats all loaders alike and believes none of them: tracepoints at the ends of the two system
+/// calls, and kprobe events around the part of `kexec_load` that holds the kexec lock and around the
+/// kernel's own update. Times are microseconds of CLOCK_MONOTONIC, as guest-probe's.
+struct Trace {
+    /// Something that began and ended.
+    struct Span {
+        let start: Double
+        let end: Double
+        /// What the first of the two events says.
+        let arguments: Substring
+        /// What it returned, as the trace has it; empty where that is not recorded.
+        let result: String
+
+        /// In microseconds.
+        var duration: Double { end - start }
+
+        /// Whether it is a system call that unloads: no segments, or KEXEC_FILE_UNLOAD.
+        var isUnload: Bool {
+            if arguments.contains("nr_segments: 0,") { return true }
+            guard arguments.hasPrefix("sys_kexec_file_load"),
+                let flags = arguments.split(separator: " ").last?.dropLast(),
+                let number = UInt64(flags, radix: 16)
+            else { return false }
+            return number & 1 == 1
+        }
+    }
+
+    private struct Event {
+        let thread: Substring
+        let time: Double
+        let text: Substring
+    }
+
+    private let events: [Event]
+
+    /// Reads the text of the tracefs file `trace`.
+    init(_ text: String) {
+        events = text.split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ", omittingEmptySubsequences: true)
+            guard !line.hasPrefix("#"), let cpu = words.firstIndex(where: { $0.hasPrefix("[") }),
+                cpu > 0, words.count > cpu + 3, words[cpu + 2].last == ":",
+                let seconds = Double(words[cpu + 2].dropLast())
+            else { return nil }
+            return Event(
+                thread: words[cpu - 1], time: seconds * 1_000_000,
+                text: line[words[cpu + 3].startIndex...])
+        }
+    }
+
+    /// The two system calls that load, whoever made them, and only those that succeeded.
+    var calls: [Span] {
+        ["kexec_load", "kexec_file_load"]
+            .flatMap { spans(from: "sys_\($0)(", to: "sys_\($0) -> ") }
+            .filter { $0.result == "0x0" }
+            .sorted { $0.start < $1.start }
+    }
+
+    /// The time in which `kexec_load` holds the kexec lock.
+    var locks: [Span] { spans(from: "load: ", to: "loaded: ") }
+
+    /// The intervals in which a panic would have got no dump: whatever holds the lock, and from the
+    /// beginning of an unload to the end of the load that follows it.
+    var unprotected: [ClosedRange<Double>] {
+        var intervals = ownUpdates.map { $0.start...$0.end }
+        var unloaded: Double?
+        for call in calls {
+            if call.isUnload {
+                unloaded = unloaded ?? call.start
+            } else if let start = unloaded {
+                intervals.append(start...call.end)
+                unloaded = nil
+            } else {
+                let lock = locks.first { $0.start >= call.start && $0.end <= call.end } ?? call
+                intervals.append(lock.start...lock.end)
+            }
+        }
+        if let unloaded, let end = events.last?.time { intervals.append(unloaded...end) }
+        return intervals.sorted { $0.lowerBound < $1.lowerBound }
+    }
+
+    /// The kernel's own updates of the core header, which hold the same lock.
+    var ownUpdates: [Span] { spans(from: "update: ", to: "updated: ") }
+
+    /// Memory blocks that came online.
+    var onlined: [Span] { spans(from: "online: ", to: "onlined: ") }
+
+    /// Pairs of events of one thread each.
+    func spans(from first: String, to last: String) -> [Span] {
+        var begun: [Substring: Event] = [:]
+        var spans: [Span] = []
+        for event in events {
+            if event.text.hasPrefix(first) {
+                begun[event.thread] = event
+            } else if event.text.hasPrefix(last),
+                let first = begun.removeValue(forKey: event.thread)
+            {
+                let result = event.text.split(separator: " ").last.map(String.init) ?? ""
+                spans.append(
+                    Span(
+                        start: first.time, end: event.time, arguments: first.text, result: result))
+            }
+        }
+        return spans
+    }
+}
+
+extension Machine {
+    private static let tracing = "/sys/kernel/tracing"
+
+    /// Records loads, and with `memory` blocks that come online, from now on.
+    func startTracing() throws {
+        try expect(
+            """
+            mountpoint -q \(Self.tracing) || mount -t tracefs tracefs \(Self.tracing)
+            cd \(Self.tracing) && echo mono >trace_clock && echo 8192 >buffer_size_kb
+            probe() {
+                grep -q " $3\\$" /proc/kallsyms || return 0
+                echo "p:bench/$1 $3" >>kprobe_events && echo "r:bench/$2 $3" >>kprobe_events
+            }
+            probe load loaded do_kexec_load
+            probe update updated crash_handle_hotplug_event
+            probe online onlined online_pages
+            for event in bench syscalls/sys_{enter,exit}_kexec_{load,file_load}
+            do echo 1 >events/$event/enable || exit
+            done
+            echo 1 >tracing_on
+            """)
+    }
+
+    /// Records these functions of the kernel as well, those of them that it has.
+    func watchFunctions(_ functions: [String]) throws {
+        try expect(
+            """
+            cd \(Self.tracing) && echo 0 >events/bench/enable
+            for name in \(functions.joined(separator: " ")); do
+                echo "p:bench/in_$name $name" >>kprobe_events
+                echo "r:bench/out_$name $name" >>kprobe_events
+            done 2>/dev/null
+            echo 1 >events/bench/enable
+            """)
+    }
+
+    /// Forgets what has been recorded.
+    func clearTrace() throws { try expect("echo >\(Self.tracing)/trace") }
+
+    /// What has been recorded since.
+    func trace() throws -> Trace {
+        Trace(try expect("cat \(Self.tracing)/trace", timeout: .seconds(120)))
+    }
+
+    /// Waits until a load has succeeded since the record was cleared, and a moment longer.
+    func waitForLoad() throws {
+        try waitUntil("grep -q 'sys_kexec.* -> 0x0' \(Self.tracing)/trace")
+        try expect("sleep 0.3")
+    }
+}
