@@ -15,8 +15,8 @@ RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 export SWIFT_BACKTRACE := enable=no
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs fuzz install deb rpm \
-    test-packages clean
+.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs bench \
+    fuzz install deb rpm test-packages clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -43,7 +43,7 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 
 test-unit: dependencies ## Run the tests that need no guest
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --disable-xctest --filter EngineTests
+	$(SWIFT) test --skip-build --disable-xctest --filter 'EngineTests|BenchTests'
 	$(SUDO) $(SWIFT) test --skip-build --disable-xctest --filter DaemonTests \
 	    --skip MockedUeventsTests
 	umockdev-wrapper $(SWIFT) test --skip-build --disable-xctest --filter MockedUeventsTests
@@ -73,6 +73,14 @@ costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) run Demo costs
+
+bench: build ## Measure beside the peers and write docs/benchmarks.md: about 25 minutes
+	.ci/dependencies python3-matplotlib
+	rm -rf .build/payload
+	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
+	$(SWIFT) build --product Bench
+	.build/debug/Bench docs/benchmarks
+	Tests/Bench/report/report.py docs/benchmarks
 
 test-fuzz: dependencies
 	Tests/Fuzz/run.sh 2
