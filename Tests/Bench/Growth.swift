@@ -25,7 +25,7 @@ struct Growth {
         for round in 1...Self.rounds {
             try ways.step("kexec -s -p", round) { try guest.kexec("-s") }
             try ways.step("kexec -c -p", round) { try guest.kexec("-c") }
-            try ways.step("patch of an image by kexec -c", round) {
+            try ways.step("patch of a kexec_load image", round) {
                 if round % 2 == 1 {
                     try guest.hotAdd(megabytes: 256, id: "dimm")
                 } else {

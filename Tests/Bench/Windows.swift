@@ -19,7 +19,7 @@ struct Windows {
     ]
 
     /// The way by which an image is patched that kernels since 6.6 keep up themselves.
-    private static let followed = "patch of an image by kexec -s"
+    private static let followed = "patch of a kexec_file_load image"
 
     func measure() throws {
         for round in 1...rounds {
@@ -49,11 +49,11 @@ struct Windows {
             try guest.kexec("-s")
         }
         try step("kdump-config reload", round) { try guest.expect("kdump-config reload") }
-        try step("patch of an image by kexec -c", round) {
+        try step("patch of a kexec_load image", round) {
             try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.waitForLoad()
         }
-        try step("patch of an image by kexec -c", round) {
+        try step("patch of a kexec_load image", round) {
             try guest.hotRemove("dimm")
             try guest.waitForLoad()
         }

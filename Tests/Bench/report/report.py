@@ -59,11 +59,12 @@ def windows(directory):
 def window_ratios(lines):
     """How many times shorter the patch is than the two ways it is to be compared with."""
     body = []
-    for peer, target, image in (("kexec -s -p", 300, "kexec -s"), ("kexec -c -p", 20, "kexec -c")):
+    for peer, target, image in (
+            ("kexec -s -p", 300, "kexec_file_load"), ("kexec -c -p", 20, "kexec_load")):
         cells = []
         for column in ("call_us", "unprotected_us", "unloaded_us"):
             theirs, ours = (median(values([x for x in lines if x["way"] == way], column))
-                            for way in (peer, f"patch of an image by {image}"))
+                            for way in (peer, f"patch of a {image} image"))
             cells.append(ratio(theirs, ours))
         body.append([peer, f"≥ {target}", *cells])
     return figures.table(
