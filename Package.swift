@@ -48,9 +48,7 @@ let package = Package(
             name: "CKdumpfile", path: "Tests/CKdumpfile", pkgConfig: "libkdumpfile",
             providers: [.apt(["libkdumpfile-dev"])]),
         // What guest-probe, which is not built by this package, and tests outside must agree on.
-        .target(
-            name: "MarkedPage", path: "Tests/GuestProbe", sources: ["MarkedPage.swift"],
-            swiftSettings: house),
+        .target(name: "MarkedPage", path: "Tests/MarkedPage", swiftSettings: house),
         .target(
             name: "Guest", path: "Tests/Guest", exclude: ["image"], swiftSettings: house),
         .testTarget(

@@ -9,12 +9,13 @@
 
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
-probe_sources=$here/../../GuestProbe
+probe_sources=("$here"/../../{GuestProbe,MarkedPage}/*.swift)
 packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
     procps util-linux mount kdump-tools makedumpfile)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
+# shellcheck source-path=SCRIPTDIR
 . "$here/apt.sh"
 
 # The lines of "kernels", each with its suite: NAME METAPACKAGE SUITE.
@@ -38,7 +39,7 @@ root_key() {
 
 tools_key() {
     {
-        cat "$here"/{make.sh,common.sh,capture-init} "$probe_sources"/*.swift
+        cat "$here"/{make.sh,common.sh,capture-init} "${probe_sources[@]}"
         swiftc --version 2>/dev/null
         sha256sum <"$(command -v busybox)"
     } | sha256sum | cut -c1-16
@@ -112,7 +113,7 @@ compile_probe() {
     swiftc -O -whole-module-optimization -static-executable -swift-version 6 -warnings-as-errors \
         -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault \
         -enable-upcoming-feature MemberImportVisibility -parse-as-library \
-        -module-name GuestProbe -package-name kdump-hotplugd -use-ld=lld -Xlinker -s "$probe_sources"/*.swift -o "$1"
+        -module-name GuestProbe -package-name kdump-hotplugd -use-ld=lld -Xlinker -s "${probe_sources[@]}" -o "$1"
 }
 
 make_tools() {

@@ -18,6 +18,7 @@ libssl=libssl3
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
+# shellcheck source-path=SCRIPTDIR
 . "$here/apt.sh"
 
 # A key for everything that goes into the root disk: these files, and what apt would install.
