@@ -32,21 +32,34 @@ system_key() {
     } | sha256sum | cut -c1-16
 }
 
-# Boots the disk once, and is content only with the initrd that kdump-tools makes on that occasion.
-first_boot() {
+# Boots a disk until it switches itself off; whether kdump-tools has made its initrd on that occasion.
+booted() {
     local files=$1 disk=$2 version=$3
-    say "first boot of $from, in which kdump-tools makes its initrd (about a minute)"
-    timeout -k 5 400 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -machine q35 -m 1024 \
+    timeout -k 5 600 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -machine q35 -m 1024 \
         -smp 2 -display none -nic none -no-reboot -serial "file:$work/console" \
         -kernel "$files/vmlinuz" -initrd "$files/initramfs" \
         -append "root=/dev/vda rw console=ttyS0 crashkernel=256M guest.first-boot panic=1" \
         -drive "file=$disk,if=virtio,format=raw" </dev/null
-    debugfs -R "stat /var/lib/kdump/initrd.img-$version" "$disk" 2>/dev/null | grep -q '^Inode' || {
-        tail -n 40 "$work/console" >&2
-        echo "kdump-tools made no initrd" >&2
-        return 1
-    }
-    rm "$work/console"
+    debugfs -R "stat /var/lib/kdump/initrd.img-$version" "$disk" 2>/dev/null | grep -q '^Inode'
+}
+
+# The first boot of a disk. Under emulation about one in sixty panics, with nothing of ours in it, so
+# a second try from the beginning is fair.
+first_boot() {
+    local files=$1 disk=$2 version=$3 try
+    for try in first second; do
+        say "first boot of $from, in which kdump-tools makes its initrd ($try try, about two minutes)"
+        cp --sparse=always "$disk" "$disk.$try"
+        if booted "$files" "$disk.$try" "$version"; then
+            mv "$disk.$try" "$disk"
+            rm "$work/console"
+            return 0
+        fi
+        tail -n 20 "$work/console"
+        rm "$disk.$try"
+    done
+    echo "kdump-tools made no initrd" >&2
+    return 1
 }
 
 make_system() {
