@@ -11,10 +11,13 @@ extension GuestTests {
         struct Debian: CustomTestStringConvertible, Sendable {
             let suite: String
             let kernel: Kernel
+            /// How many of three CPUs a dump has: 6.12 lists a CPU that was added, and lists memory
+            /// too; but its capture kernel takes that memory for its own.
+            let dumpedProcessors: Int
             var testDescription: String { suite }
 
-            static let debian12 = Debian(suite: "bookworm", kernel: .v6_1)
-            static let debian13 = Debian(suite: "trixie", kernel: .v6_12)
+            static let debian12 = Debian(suite: "bookworm", kernel: .v6_1, dumpedProcessors: 2)
+            static let debian13 = Debian(suite: "trixie", kernel: .v6_12, dumpedProcessors: 3)
         }
 
         @Test(arguments: [Debian.debian12, .debian13])
@@ -30,7 +33,7 @@ extension GuestTests {
             let file = try #require(written.file)
             let dump = try DumpFile(file)
             #expect(dump.intact(of: marks) == 0)
-            #expect(try dump.processors == 2)
+            #expect(try dump.processors == debian.dumpedProcessors)
         }
 
         @Test(arguments: [Debian.debian12, .debian13])
