@@ -74,12 +74,12 @@ costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) run Demo costs
 
-bench: build ## Measure beside the peers and write docs/benchmarks.md: about 25 minutes
+bench: build ## Measure beside the peers and write docs/benchmarks.md: about 40 minutes
 	.ci/dependencies python3-matplotlib
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) build --product Bench
-	.build/debug/Bench docs/benchmarks
+	.build/debug/Bench docs/benchmarks $(PARTS)
 	Tests/Bench/report/report.py docs/benchmarks
 
 test-fuzz: dependencies
