@@ -39,7 +39,9 @@ package struct MachineSettings: Sendable {
             "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
             // A kernel ≥ 6.9 that believes it is on bare metal ignores CPUs that were not there at
             // boot. TCG's own signature it does not know, VMware's it does.
-            "-cpu", "qemu64,-hypervisor",
+            // QEMU 7.2 leaves rubbish in the flags after CMPXCHG16B, which the allocator of kernels
+            // since 6.5 uses: some boots end in a double fault or a debug exception right behind it.
+            "-cpu", "qemu64,-hypervisor,-cx16",
             "-machine", "q35,vmport=on" + (sharesMemory ? ",memory-backend=ram" : ""),
             "-smbios", "type=1,serial=VMware-kdump",
             // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.

@@ -33,9 +33,10 @@ system_key() {
 }
 
 # Boots a disk until it switches itself off; whether kdump-tools has made its initrd on that occasion.
+# Without cx16, for MachineSettings.swift's reason.
 booted() {
     local files=$1 disk=$2 version=$3
-    timeout -k 5 600 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -machine q35 -m 1024 \
+    timeout -k 5 600 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64,-cx16 -machine q35 -m 1024 \
         -smp 2 -display none -nic none -no-reboot -serial "file:$work/console" \
         -kernel "$files/vmlinuz" -initrd "$files/initramfs" \
         -append "root=/dev/vda rw console=ttyS0 crashkernel=256M guest.first-boot panic=1" \
