@@ -7,7 +7,8 @@ extension Machine {
     /// Without `acpi_no_memhotplug` it takes a hot-added DIMM for its own memory, and reading the
     /// DIMM from `/proc/vmcore` then fails.
     package static let captureCommandLine =
-        "console=ttyS0 nr_cpus=1 reset_devices irqpoll acpi_no_memhotplug panic=1"
+        "console=ttyS0 nr_cpus=1 reset_devices irqpoll acpi_no_memhotplug panic=1 "
+        + MachineSettings.kernelQuirk
 
     /// Loads the crash kernel by hand, as a distribution's script would, with kexec-tools.
     ///

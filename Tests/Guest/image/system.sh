@@ -33,13 +33,13 @@ system_key() {
 }
 
 # Boots a disk until it switches itself off; whether kdump-tools has made its initrd on that occasion.
-# Without cx16, for MachineSettings.swift's reason.
+# The clearcpuid= is MachineSettings.swift's.
 booted() {
     local files=$1 disk=$2 version=$3
-    timeout -k 5 600 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64,-cx16 -machine q35 -m 1024 \
+    timeout -k 5 600 qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64 -machine q35 -m 1024 \
         -smp 2 -display none -nic none -no-reboot -serial "file:$work/console" \
         -kernel "$files/vmlinuz" -initrd "$files/initramfs" \
-        -append "root=/dev/vda rw console=ttyS0 crashkernel=256M guest.first-boot panic=1" \
+        -append "root=/dev/vda rw console=ttyS0 crashkernel=256M guest.first-boot clearcpuid=141 panic=1" \
         -drive "file=$disk,if=virtio,format=raw" </dev/null
     debugfs -R "stat /var/lib/kdump/initrd.img-$version" "$disk" 2>/dev/null | grep -q '^Inode'
 }
