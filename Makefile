@@ -59,7 +59,7 @@ matrix: build ## Try every kernel, loader and change, and chains of changes: abo
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	KDUMP_HOTPLUGD_MATRIX=all $(SWIFT) test --skip-build --disable-xctest --no-parallel \
+	KDUMP_HOTPLUGD_MATRIX=all $(SWIFT) test --skip-build --disable-xctest \
 	    --filter GuestTests.AuditTests --filter 'GuestTests.PatchTests.*in a row'
 
 soak: build ## Change 20 machines of each kernel at random and crash them: about an hour
@@ -67,7 +67,7 @@ soak: build ## Change 20 machines of each kernel at random and crash them: about
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(SWIFT) test --skip-build --disable-xctest \
-	    --no-parallel --filter 'GuestTests.(SoakTests|KillTests)'
+	    --filter 'GuestTests.(SoakTests|KillTests)'
 
 costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	rm -rf .build/payload
@@ -92,7 +92,7 @@ test-guest: deb ## Boot, hot-plug and crash real kernels: about 25 minutes
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	$(SWIFT) test --skip-build --disable-xctest --no-parallel --filter GuestTests
+	$(SWIFT) test --skip-build --disable-xctest --filter GuestTests
 
 # The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
 install: ## Install what `make build` built, below DESTDIR and PREFIX

@@ -4,9 +4,9 @@ import Foundation
 import Guest
 import Testing
 
-/// All tests in guests, one after the other: two cores emulate one machine at a time well.
-@Suite(.serialized)
-enum GuestTests {
+/// All tests in guests, as many at a time as there are processors: a test blocks its thread, and Swift
+/// makes one for each. A guest waits for half of its life.
+@Suite enum GuestTests {
     /// Made once for all of them.
     static let image = Result { try GuestImage.prepare() }
 
