@@ -9,9 +9,7 @@ extension GuestTests {
     @Suite struct CompanyTests {
         /// A machine as Debian makes it, with the daemon and nothing configured for it but `settings`.
         private func company(_ settings: String = "") throws -> Machine {
-            var machine = MachineSettings(.v6_1, payload: Machine.payload)
-            machine.losesCPUs = true
-            let guest = try boot(machine)
+            let guest = try boot(MachineSettings(.v6_1, payload: Machine.payload))
             try guest.installDaemon()
             try guest.expect("printf '\(settings)' >/etc/default/kdump-hotplugd")
             try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
@@ -70,7 +68,12 @@ extension GuestTests {
             #expect(try guest.run("ls /var/crash/kdump_lock").status != 0)
         }
 
-        /// The tool reloads without a pause, and does not take its own lock for that; CPUs come and go.
+        /// A DIMM comes and goes while the tool reloads.
+        ///
+        /// To reload, it unloads first, and does not take its own lock for that; the pauses are there
+        /// so that the daemon finds something loaded.
+        ///
+        /// (Not a CPU: to plug one again and again ends QEMU.)
         @Test(arguments: [true, false])
         func `on 6.1 kdump-tools and the daemon load at the same time`(patches: Bool) throws {
             let rounds = 25
@@ -81,16 +84,16 @@ extension GuestTests {
             try guest.expect(
                 """
                 setsid -f bash -c 'while [ ! -e /run/enough ]; do
-                kdump-config reload; echo $? >>/run/reloads
+                kdump-config reload; echo $? >>/run/reloads; sleep $((RANDOM % 4))
                 done; touch /run/over' >/dev/null 2>&1 </dev/null
                 """)
             let begin = ContinuousClock.now
-            for _ in 0..<rounds {
-                try guest.hotAddCPU(socket: 2, online: false)
-                try guest.hotRemoveCPU(socket: 2)
+            for round in 0..<rounds {
+                try guest.hotAdd(megabytes: 128, id: "dimm\(round)")
+                try guest.hotRemove("dimm\(round)")
             }
-            try guest.hotAddCPU(socket: 2)
-            try guest.waitUntil("[ $(wc -l </run/reloads) -ge \(rounds) ]", within: .seconds(120))
+            let dimm = try guest.hotAdd(megabytes: 128, id: "last")
+            try guest.waitUntil("[ $(wc -l </run/reloads) -ge \(rounds) ]", within: .seconds(600))
             try guest.expect("touch /run/enough")
             try guest.waitUntil("[ -e /run/over ]")
             let refreshes = try guest.expect(
@@ -100,11 +103,12 @@ extension GuestTests {
             print(
                 "[guest] \(begin.duration(to: .now)): the daemon refreshed \(refreshes) times,"
                     + " kdump-tools reloaded, and failed to: \(reloads.split(separator: "\\n"))")
-            #expect((Int(refreshes) ?? 0) > rounds / 2)
+            #expect((Int(refreshes) ?? 0) >= rounds / 4)
             try guest.waitUntilOK()
             let report = try guest.report()
-            #expect(report.integrity == "verified" && report.cpus?.missing.isEmpty == true)
-            #expect(try crash(guest).processors == 3)
+            #expect(report.integrity == "verified" && report.memory?.missing.isEmpty == true)
+            let marks = try guest.mark(dimm, count: marked)
+            #expect(try crash(guest, looking: marks).marks.intact == marks.pages)
         }
     }
 }
