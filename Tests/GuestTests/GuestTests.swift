@@ -4,8 +4,9 @@ import Foundation
 import Guest
 import Testing
 
-/// All tests in guests, as many at a time as there are processors: a test blocks its thread, and Swift
-/// makes one for each. A guest waits for half of its life.
+/// All tests in guests, as many at a time as there are processors.
+///
+/// A test blocks its thread, and Swift makes one for each processor; a guest waits for half its life.
 @Suite enum GuestTests {
     /// Made once for all of them.
     static let image = Result { try GuestImage.prepare() }
