@@ -60,7 +60,7 @@ extension GuestTests {
         /// Of an image that no kernel keeps up, with what is plugged out last: what is left of it in
         /// the dump would be a phantom.
         @Test(arguments: Pair.inChains)
-        func `eight patches in a row, by two daemons, leave one whole image`(pair: Pair) throws {
+        func `seven patches in a row, by two daemons, leave one whole image`(pair: Pair) throws {
             let guest = try bootWithDaemon(pair.kernel) {
                 $0.sharesMemory = true
                 $0.losesCPUs = true
@@ -78,7 +78,6 @@ extension GuestTests {
                 { try $0.hotAddCPU(socket: 3) },
                 { try $0.hotAdd(megabytes: 128, id: "three") },
                 { try $0.hotRemove("two") },
-                { try $0.hotRemoveCPU(socket: 3) },
             ]
             for (number, step) in steps.enumerated() {
                 let loads = try guest.loads(by: "kexec_load")
@@ -87,6 +86,10 @@ extension GuestTests {
                 #expect(try guest.loads(by: "kexec_load") > loads, "step \(number)")
                 if number == 1 { try guest.startDaemon() }
             }
+            // What the header still has of it is an empty note, which the capture kernel leaves out
+            // (fs/proc/vmcore.c, update_note_header_size_elf64): nothing to patch.
+            try guest.hotRemoveCPU(socket: 3)
+            try guest.waitUntilOK()
             try expectToBeTold(guest)
             #expect(try guest.loads(by: "kexec_file_load") == 0)
             #expect(try guest.report().integrity == "verified")
