@@ -30,7 +30,7 @@ build: dependencies ## Build the daemon as it ships: optimised, with a static Sw
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
 
-test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is: about half an hour
+test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is: about three quarters of an hour
 
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
@@ -88,7 +88,7 @@ test-fuzz: dependencies
 fuzz: dependencies ## Fuzz every parser for a minute each: about 9 minutes
 	Tests/Fuzz/run.sh 60
 
-test-guest: deb ## Boot, hot-plug and crash real kernels: about 25 minutes
+test-guest: deb ## Boot, hot-plug and crash real kernels: about half an hour
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
