@@ -51,10 +51,15 @@ extension Machine {
         try run("kdump-hotplugd --check \(options)")
     }
 
-    /// Waits until `--check` says OK, as it does when the daemon has seen to a hotplug.
+    /// Waits until `--check` says OK, as it does when the daemon has seen to a hotplug, and until the
+    /// daemon has said the same: it makes sure of what it loaded first.
     package func waitUntilOK(within time: Duration = .seconds(60)) throws(GuestError) {
+        let agree = """
+            { said=$(kdump-hotplugd --check) && \
+            grep -qF "$(sed '1s/^KDUMP OK - //;q' <<<"$said")" /run/kdump-hotplugd/state.json; }
+            """
         do {
-            try waitUntil("kdump-hotplugd --check >/dev/null", within: time)
+            try waitUntil(agree, within: time)
         } catch {
             let journal = try run("kdump-hotplugd --check; journalctl -u kdump-hotplugd --no-pager")
             throw .timedOut("\(error)\n\(journal.output)")
