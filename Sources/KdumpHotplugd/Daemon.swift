@@ -172,7 +172,9 @@ final class Daemon {
                     window: refresh.window)
             }
             let ways = engine.ways(given: outcome.look)
-            burst.cost = ways.patch == nil ? .patch : .reload
+            // Where nothing is loaded there is nothing to lose.
+            let isAtRisk = outcome.look.observation.support.isLoaded == true
+            burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
             record(outcome.look, ways)
             let obstacle = outcome.look.verdict.obstacle(ways)
             return Account(of: outcome, on: occasion, obstacle: obstacle)

@@ -85,7 +85,7 @@ extension GuestTests {
             try guest.expect(
                 """
                 setsid -f bash -c 'while [ ! -e /run/enough ]; do
-                kdump-config reload; echo $? >>/run/reloads; sleep $((RANDOM % 4))
+                kdump-config reload; echo $? >>/run/reloads; sleep $((2 + RANDOM % 3))
                 done; touch /run/over' >/dev/null 2>&1 </dev/null
                 """)
             let begin = ContinuousClock.now
@@ -104,7 +104,7 @@ extension GuestTests {
             print(
                 "[guest] \(begin.duration(to: .now)): the daemon refreshed \(refreshes) times,"
                     + " kdump-tools reloaded, and failed to: \(reloads.split(separator: "\\n"))")
-            #expect((Int(refreshes) ?? 0) >= rounds / 4)
+            #expect((Int(refreshes) ?? 0) >= 3, "else they were never in each other's way")
             try guest.waitUntilOK()
             let report = try guest.report()
             #expect(report.integrity == "verified" && report.memory?.missing.isEmpty == true)
