@@ -26,7 +26,7 @@ extension Machine {
     /// Writes the daemon's settings; what is left out is the capture kernel of the tests.
     package func configureDaemon(
         kernel: String = "/boot/vmlinuz-$(uname -r)", initrd: String = GuestImage.captureInitrd,
-        commandLine: String = captureCommandLine, settle: Int = 100,
+        commandLine: String = captureCommandLine,
         patches: Bool = true
     ) throws(GuestError) {
         try expect(
@@ -35,7 +35,6 @@ extension Machine {
             KDUMP_HOTPLUGD_KERNEL=\(kernel)
             KDUMP_HOTPLUGD_INITRD=\(initrd)
             KDUMP_HOTPLUGD_COMMAND_LINE="\(commandLine)"
-            KDUMP_HOTPLUGD_SETTLE=\(settle)
             KDUMP_HOTPLUGD_NO_PATCH=\(patches ? 0 : 1)
             END
             """)
