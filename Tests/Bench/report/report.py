@@ -73,6 +73,8 @@ def window_ratios(lines):
 
 
 def storms(directory):
+    if not figures.rows(directory, "storms"):
+        return ""
     text = "## Storms\n\n"
     plotted = []
     lines = [add_net(line, figures.rows(directory, "storms"))
@@ -170,6 +172,8 @@ def growth(directory):
 
 
 def rest(directory):
+    if not figures.rows(directory, "rest") + figures.rows(directory, "looks"):
+        return ""
     text = "## At rest, and one look\n\n" + figures.table(
         ["kernel", "process", "RSS, KiB", "its own, KiB", "of files nobody else maps, KiB",
          "context switches a minute", "start, ms"],
