@@ -125,6 +125,10 @@ package struct Engine {
                 if look.observation.support.isLoaded == true { memory.expectsImage = false }
                 guard memory.owesDigest, !givesWay() else { return ended(.settled) }
                 look = try self.look(.thorough, givingWay: givesWay, now: now)
+                // What could not be made now stays owed, and is not tried again at once.
+                guard !memory.owesDigest || look.verdict.needsRefresh(on: .routine) else {
+                    return ended(.settled)
+                }
                 continue
             }
             guard look.verdict != uncured else { return ended(.uncured) }
@@ -165,13 +169,22 @@ package struct Engine {
                 below: root, layout: memory.layout, seal: memory.seal, architecture: architecture)
             let report = audit.run(depth, reserved: reserved, live: live, givingWay: givesWay)
             memory.layout = audit.layout
-            if let image = report.finding.value?.image, image.integrity == .verified {
-                memory.seal = image.sealsHeader ? image.seal : nil
-                memory.owesDigest = false
-            }
+            if let image = report.finding.value?.image { remember(image) }
             return (report.finding, report.coverage(of: live), report.byteCount)
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             return (.unknown(because: reason), .unknown(because: reason), 0)
+        }
+    }
+
+    /// Keeps what a look has found out about an image's digest, if it asked.
+    private mutating func remember(_ image: LoadedImage) {
+        switch image.integrity {
+        case .verified:
+            memory.seal = image.sealsHeader ? image.seal : nil
+            memory.owesDigest = false
+        case .mismatch, .none:
+            memory.owesDigest = false
+        case .unknown: break
         }
     }
 

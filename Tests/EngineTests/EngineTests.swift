@@ -101,6 +101,39 @@ import Testing
         }
     }
 
+    /// The digest of an image that was patched in a storm is made when the storm is over.
+    @Test func paysTheDigestItOwes() throws {
+        var memory = Engine.Memory()
+        memory.owesDigest = true
+        let machine = try machine()
+        var engine = engine(machine, memory)
+        var asked = 0
+        let storm = try engine.reconcile(
+            on: .hotplug,
+            givingWay: {
+                asked += 1
+                return asked > 1
+            }, now: { 0 })
+        #expect(storm.end == .settled && asked == 2 && engine.memory.owesDigest)
+        let calm = try engine.reconcile(on: .routine) { 0 }
+        #expect(calm.look.observation.image?.integrity == .verified)
+        #expect(!engine.memory.owesDigest && engine.memory.seal != nil)
+    }
+
+    /// Somebody may have put another image in the place of the patched one, by kexec's -i.
+    @Test func owesNothingToAnImageWithoutADigest() throws {
+        var memory = Engine.Memory()
+        memory.owesDigest = true
+        let machine = try machine { loaded in
+            let zeros = [UInt8](repeating: 0, count: RegionTable.byteCount)
+            loaded.put(zeros, at: LoadedMachine.table)
+        }
+        var engine = engine(machine, memory)
+        let outcome = try engine.reconcile(on: .routine) { 0 }
+        #expect(outcome.look.observation.image?.integrity == LoadedImage.Integrity.none)
+        #expect(outcome.end == .settled && !engine.memory.owesDigest)
+    }
+
     @Test func leavesAnUnprotectedMachineAlone() throws {
         let machine = try machine()
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
