@@ -36,11 +36,11 @@ enum Costs {
         // Random bytes behind the real one: an initrd may have anything there.
         try guest.expect(
             """
-            (cat \(GuestImage.captureInitrd); head -c \(initrd)M /dev/urandom) >/var/tmp/initrd
-            kexec -s -p /boot/vmlinuz-$(uname -r) --initrd=/var/tmp/initrd \
+            (cat \(GuestImage.captureInitrd); head -c \(initrd)M /dev/urandom) >/srv/initrd
+            kexec -s -p /boot/vmlinuz-$(uname -r) --initrd=/srv/initrd \
             --command-line='\(Machine.captureCommandLine)'
             """)
-        try guest.configureDaemon(initrd: "/var/tmp/initrd")
+        try guest.configureDaemon(initrd: "/srv/initrd")
         try guest.startDaemon()
         let start = try guest.expect(
             """
