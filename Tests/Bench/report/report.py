@@ -15,9 +15,12 @@ import figures
 import plots
 from figures import MODEL, OURS, grouped, median, milliseconds, p99, ratio, values
 
+PARTS = ("windows", "storms", "blocks", "growth", "rest", "profile")
+
 HEAD = """# Benchmarks
 
-Made by `make bench`, sentences included; the raw numbers are in [{name}]({name}/) as CSV.
+Made by `make bench PARTS="{parts}"`, sentences included; the raw numbers are in [{name}]({name}/) as
+CSV.
 
 **The machine:** {processors} processors ({model}), {memory} GiB of memory, no hardware
 virtualisation: every guest is emulated in software (QEMU's TCG), so times are good for comparing with
@@ -223,7 +226,8 @@ def machine():
 def main():
     directory = sys.argv[1].rstrip("/")
     name = os.path.basename(directory)
-    page = HEAD.format(name=name, **machine())
+    parts = " ".join(part for part in PARTS if figures.rows(directory, part))
+    page = HEAD.format(name=name, parts=parts, **machine())
     lines = figures.rows(directory, "windows")
     if lines:
         plots.windows(lines, directory)
