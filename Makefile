@@ -35,7 +35,8 @@ test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every 
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
-	shellcheck .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/unit \
+	shellcheck .ci/dependencies .ci/demo .ci/house-rules \
+	    .ci/run .ci/tests .ci/unit \
 	    packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
 	    packaging/deb/postinst packaging/rpm/make.sh \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
@@ -43,15 +44,15 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 
 test-unit: dependencies ## Run the tests that need no guest
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --disable-xctest --filter 'EngineTests|BenchTests'
-	$(SUDO) $(SWIFT) test --skip-build --disable-xctest --filter DaemonTests \
+	.ci/tests $(SWIFT) test --skip-build --disable-xctest --filter 'EngineTests|BenchTests'
+	.ci/tests $(SUDO) $(SWIFT) test --skip-build --disable-xctest --filter DaemonTests \
 	    --skip MockedUeventsTests
-	umockdev-wrapper $(SWIFT) test --skip-build --disable-xctest --filter MockedUeventsTests
+	.ci/tests umockdev-wrapper $(SWIFT) test --skip-build --disable-xctest --filter MockedUeventsTests
 
 # The reference counts of libudev and libsystemd are kept by API notes, which nothing else checks.
 test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer and LeakSanitizer
 	$(SWIFT) build --build-tests --sanitize=address --scratch-path .build/leaks
-	$(SUDO) env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1 umockdev-wrapper \
+	.ci/tests $(SUDO) env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1 umockdev-wrapper \
 	    $(SWIFT) test --skip-build --sanitize=address --scratch-path .build/leaks \
 	    --disable-xctest --filter DaemonTests
 
@@ -59,15 +60,15 @@ matrix: build ## Try every kernel, loader and change, and chains of changes: abo
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	KDUMP_HOTPLUGD_MATRIX=all $(SWIFT) test --skip-build --disable-xctest \
+	KDUMP_HOTPLUGD_MATRIX=all .ci/tests $(SWIFT) test --skip-build --disable-xctest \
 	    --filter GuestTests.AuditTests --filter 'GuestTests.PatchTests.*in a row'
 
 soak: build ## Change 20 machines of each kernel at random and crash them: about an hour
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(SWIFT) test --skip-build --disable-xctest \
-	    --filter 'GuestTests.(SoakTests|KillTests)'
+	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} .ci/tests $(SWIFT) test --skip-build --disable-xctest \
+	    --filter 'GuestTests.(SoakTests|KillTests|CollisionTests)'
 
 costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	rm -rf .build/payload
@@ -92,7 +93,7 @@ test-guest: deb ## Boot, hot-plug and crash real kernels: about half an hour
 	$(SWIFT) build --build-tests
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	$(SWIFT) test --skip-build --disable-xctest --filter GuestTests
+	.ci/tests $(SWIFT) test --skip-build --disable-xctest --filter GuestTests
 
 # The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
 install: ## Install what `make build` built, below DESTDIR and PREFIX
