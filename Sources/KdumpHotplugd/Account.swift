@@ -16,6 +16,8 @@ struct Account: Equatable {
         case follow
         /// Another attempt, at intervals of this back-off.
         case retry(Backoff)
+        /// Another look, at intervals of this back-off, which every hotplug event begins anew.
+        case watch(Backoff)
     }
 
     /// How long after a burst the machine is looked at once more, in microseconds.
@@ -60,11 +62,7 @@ struct Account: Equatable {
         switch outcome.end {
         case .settled where outcome.refreshes.isEmpty:
             (entry, status) = Account.untouched(outcome.look, obstacle: obstacle)
-            if case .waiting = outcome.look.verdict {
-                next = .look(after: Engine.grace)
-            } else {
-                next = occasion == .hotplug ? .look(after: Account.secondLook) : .rest
-            }
+            next = Account.next(after: outcome.look.verdict, on: occasion)
         case .settled, .stillMoving:
             let window = outcome.refreshes.reduce(0) { max($0, $1.window) }
             entry = .refreshed
@@ -112,6 +110,15 @@ struct Account: Equatable {
         status = "The machine cannot be looked at (\(error)); the crash kernel stays as it is"
         next = .retry(.stale)
         facts = [.errno: "\(error.errno)"]
+    }
+
+    /// What is owed after a look that led to nothing.
+    private static func next(after verdict: Verdict, on occasion: Occasion) -> Next {
+        switch verdict {
+        case .waiting: .look(after: Engine.grace)
+        case .nothingLoaded: .watch(.absent)
+        default: occasion == .hotplug ? .look(after: secondLook) : .rest
+        }
     }
 
     /// Says why nothing was done.

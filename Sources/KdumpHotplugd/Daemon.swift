@@ -196,11 +196,19 @@ final class Daemon {
             owed = .routine
             set(alarms?.again, at: loop.now + delay)
         case .retry(let kind):
-            if backoff?.kind != kind { backoff = (kind, kind) }
             // Whatever occasioned the failed attempt is still unattended.
-            owed = occasion
-            set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
+            lookAgain(for: occasion, at: kind, anew: false)
+        case .watch(let kind):
+            lookAgain(for: .routine, at: kind, anew: occasion == .hotplug)
         }
+    }
+
+    /// Sets the alarm for the next look at intervals of a back-off: the one that is under way, if it is
+    /// of that kind and not to begin `anew`.
+    private func lookAgain(for occasion: Occasion, at kind: Backoff, anew: Bool) {
+        if anew || backoff?.kind != kind { backoff = (kind, kind) }
+        owed = occasion
+        set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
     }
 
     /// Leaves the report for unprivileged readers and the memory for the next daemon.

@@ -104,6 +104,12 @@ extension DaemonTests {
             #expect(account.entry == .waiting && account.next == .look(after: Engine.grace))
         }
 
+        @Test(arguments: [Occasion.hotplug, .routine])
+        func aLoadByAnotherIsLookedFor(occasion: Occasion) {
+            let account = account(.nothingLoaded, .settled, loaded: false, on: occasion)
+            #expect(account.entry == .idle && account.next == .watch(.absent))
+        }
+
         @Test func routineLooksAreSilentWhileAllIsWell() {
             let well = account(.current, .settled, on: .routine)
             #expect(well.next == .rest)

@@ -30,6 +30,13 @@ package struct Backoff: Equatable {
     /// For a load that failed or is not possible while an older image is still there.
     package static let stale = Backoff(first: 1_000_000, longest: 60_000_000)
 
+    /// For a machine with nothing loaded, which another program may be about to load.
+    ///
+    /// Nothing announces a load. A tool that reloads leaves nothing loaded for one to three seconds,
+    /// and what it then loads may be older than the last event: begin with 2 s. End at two minutes,
+    /// because what an administrator has unloaded may stay so for ever.
+    package static let absent = Backoff(first: 2_000_000, longest: 120_000_000)
+
     /// Notes one more failure and returns how many microseconds to wait.
     package mutating func wait() -> UInt64 {
         // 32 doublings of the shortest wait exceed any longest one, and shifting stays in range.
