@@ -35,7 +35,7 @@ struct Agent {
 
     /// Starts a command that will never answer: the one that crashes the guest.
     func start(_ command: String) throws(GuestError) {
-        let request = request(command, timeout: .seconds(60))
+        let request = request(command, timeout: Machine.patience)
         try wire.send(request.text, by: Deadline(in: Self.grace))
     }
 

@@ -25,7 +25,7 @@ extension Machine {
 
     /// Crashes the guest, and returns its dump; the guest is of no use afterwards.
     package func crash(
-        looking marks: Marks? = nil, within time: Duration = .seconds(180)
+        looking marks: Marks? = nil, within time: Duration = patience
     ) throws(GuestError) -> Vmcore {
         let begin = ContinuousClock.now
         let deadline = Deadline(in: time)

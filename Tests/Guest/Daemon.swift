@@ -42,7 +42,7 @@ extension Machine {
 
     /// Starts the daemon, again if it runs, and returns when it has said that it is ready.
     package func startDaemon() throws(GuestError) {
-        try expect("systemctl restart kdump-hotplugd", timeout: .seconds(100))
+        try expect("systemctl restart kdump-hotplugd")
     }
 
     /// Runs `kdump-hotplugd --check`.
@@ -52,13 +52,15 @@ extension Machine {
 
     /// Waits until `--check` says OK, as it does when the daemon has seen to a hotplug, and until the
     /// daemon has said the same: it makes sure of what it loaded first.
-    package func waitUntilOK(within time: Duration = .seconds(60)) throws(GuestError) {
+    package func waitUntilOK(within time: Duration = patience) throws(GuestError) {
         let agree = """
             { said=$(kdump-hotplugd --check) && \
             grep -qF "$(sed '1s/^KDUMP OK - //;q' <<<"$said")" /run/kdump-hotplugd/state.json; }
             """
         do {
             try waitUntil(agree, within: time)
+            // What the daemon has said is then to be found in the journal.
+            try expect("journalctl --sync")
         } catch {
             let journal = try run("kdump-hotplugd --check; journalctl -u kdump-hotplugd --no-pager")
             throw .timedOut("\(error)\n\(journal.output)")
@@ -72,17 +74,17 @@ extension Machine {
 
     /// The daemon's journal so far.
     package func daemonJournal() throws(GuestError) -> String {
-        try expect("journalctl -u kdump-hotplugd --no-pager -o cat")
+        try expect("journalctl --sync; journalctl -u kdump-hotplugd --no-pager -o cat")
     }
 
-    /// Counts every system call that loads or unloads a crash kernel from now on, whoever makes it.
-    package func countLoads() throws(GuestError) {
+    /// Traces every system call that loads or unloads a crash kernel from now on, whoever makes it.
+    package func traceLoads() throws(GuestError) {
         try expect(
             """
             mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
             cd /sys/kernel/tracing && echo >trace
-            for call in kexec_load kexec_file_load
-            do echo 1 >events/syscalls/sys_enter_$call/enable
+            for call in enter_kexec_load exit_kexec_load enter_kexec_file_load exit_kexec_file_load
+            do echo 1 >events/syscalls/sys_$call/enable
             done
             echo 1 >tracing_on
             """)
@@ -90,7 +92,8 @@ extension Machine {
 
     /// How many of them there have been; with a `call`, only of that one.
     package func loads(by call: String = "kexec") throws(GuestError) -> Int {
-        let lines = try expect("grep -c 'sys_\(call)' /sys/kernel/tracing/trace || true")
+        // A call's beginning has its arguments, its end has not.
+        let lines = try expect("grep -c 'sys_\(call)[a-z_]*(' /sys/kernel/tracing/trace || true")
         guard let count = Int(lines) else { throw .garbled("trace: \(lines)") }
         return count
     }

@@ -10,7 +10,7 @@ import Glibc
 /// not do: Linux sends it when the *thread* that started the child ends.
 final class Emulator {
     private static let watcher = #"""
-        setpriv --pdeathsig KILL "$@" </dev/null & read -r _; kill -KILL $!; wait
+        setpriv --pdeathsig KILL "$@" </dev/null & read -r _; kill -KILL $!; wait $!
         """#
 
     private let process = Process()
@@ -41,9 +41,14 @@ final class Emulator {
     deinit { kill() }
 
     /// Ends QEMU and waits until it is gone; harmless when it has ended by itself.
-    func kill() {
+    ///
+    /// Returns how it ended, as a shell says it: 0 by itself, as when the guest was reset, and above
+    /// 128 by a signal.
+    @discardableResult
+    func kill() -> Int32 {
         try? lifeline.fileHandleForWriting.close()
         process.waitUntilExit()
+        return process.terminationStatus
     }
 
     /// Runs `body` with no signal blocked on this thread.

@@ -6,7 +6,7 @@ package enum GuestError: Error, CustomStringConvertible {
     case tool(String)
     /// The guest did not answer in time.
     case timedOut(String)
-    /// QEMU ended, with the last of its console.
+    /// QEMU ended, with how it did and the last that was said.
     case ended(String)
     /// A command in the guest ended with a status other than 0.
     case failed(command: String, status: Int, output: String)
@@ -24,7 +24,7 @@ package enum GuestError: Error, CustomStringConvertible {
         case .timedOut(let what):
             "timed out: \(what)"
         case .ended(let console):
-            "the guest ended; its console ended with:\n\(console)"
+            "the guest ended: \(console)"
         case .failed(let command, let status, let output):
             "exit status \(status) of `\(command)`:\n\(output)"
         }

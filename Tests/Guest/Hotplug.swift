@@ -2,24 +2,21 @@
 
 /// Plugging memory and CPUs in and out of a running guest.
 extension Machine {
-    /// Enough for a few memory blocks; taking one offline may take a third of a second here.
-    package static let hotplugTime: Duration = .seconds(60)
-
     /// Plugs in a DIMM and returns where it lies in physical memory.
     ///
     /// With `waiting` it returns when the guest has all of it online, else when QEMU has plugged it.
     @discardableResult
     package func hotAdd(
-        megabytes: Int, id: String, waiting: Bool = true, within time: Duration = hotplugTime
+        megabytes: Int, id: String, waiting: Bool = true, within time: Duration = patience
     ) throws(GuestError) -> Range<UInt64> {
-        try machineProtocol.execute(
+        try control(
             "object-add",
             [
                 "qom-type": "memory-backend-ram", "id": "backend-\(id)", "size": megabytes << 20,
                 // Most of a big DIMM is never touched: it may be bigger than this machine.
                 "reserve": false,
             ])
-        try machineProtocol.execute(
+        try control(
             "device_add", ["driver": "pc-dimm", "id": id, "memdev": "backend-\(id)"])
         let place = try place(of: id)
         guard waiting else { return place }
@@ -32,23 +29,23 @@ extension Machine {
 
     /// Plugs a DIMM out, and returns when the guest has let go of it.
     package func hotRemove(
-        _ id: String, within time: Duration = hotplugTime
+        _ id: String, within time: Duration = patience
     ) throws(GuestError) {
         try unplug(id, within: time)
-        try machineProtocol.execute("object-del", ["id": "backend-\(id)"])
+        try control("object-del", ["id": "backend-\(id)"])
     }
 
     /// Plugs in a CPU and returns its number; with `online` the guest uses it.
     @discardableResult
     package func hotAddCPU(socket: Int, online: Bool = true) throws(GuestError) -> Int {
         let before = try processors()
-        try machineProtocol.execute(
+        try control(
             "device_add",
             [
                 "driver": "qemu64-x86_64-cpu", "id": "cpu-\(socket)", "socket-id": socket,
                 "core-id": 0, "thread-id": 0,
             ])
-        let deadline = Deadline(in: Self.hotplugTime)
+        let deadline = Deadline(in: Self.patience)
         while true {
             if let number = try processors().subtracting(before).first {
                 let switches = "/sys/devices/system/cpu/cpu\(number)/online"
@@ -67,7 +64,7 @@ extension Machine {
     /// Only for guests that are made for it: ``MachineSettings/losesCPUs``.
     package func hotRemoveCPU(socket: Int) throws(GuestError) {
         guard settings.losesCPUs else { throw .refused("this guest cannot lose a CPU") }
-        try unplug("cpu-\(socket)", within: Self.hotplugTime)
+        try unplug("cpu-\(socket)", within: Self.patience)
     }
 
     /// The numbers of the CPUs that the guest has, online or not.
@@ -77,7 +74,7 @@ extension Machine {
     }
 
     private func place(of id: String) throws(GuestError) -> Range<UInt64> {
-        let answer = try machineProtocol.execute("query-memory-devices")
+        let answer = try control("query-memory-devices")
         for device in answer as? [[String: Any]] ?? [] {
             let data = device["data"] as? [String: Any] ?? [:]
             guard data["id"] as? String == id, let start = data["addr"] as? Int,
@@ -89,7 +86,7 @@ extension Machine {
     }
 
     private func unplug(_ id: String, within time: Duration) throws(GuestError) {
-        try machineProtocol.execute("device_del", ["id": id])
+        try control("device_del", ["id": id])
         let event: MachineProtocol.Event
         do {
             event = try machineProtocol.event(within: time) {

@@ -49,14 +49,12 @@ extension Machine {
             kill -KILL "$1"
             END
             mkfifo /run/never
-            mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
-            cd /sys/kernel/tracing
-            for call in enter_kexec_load exit_kexec_load enter_kexec_file_load exit_kexec_file_load
-            do echo 1 >events/syscalls/sys_$call/enable
-            done
-            echo sig==9 >events/signal/signal_generate/filter
-            echo 1 >events/signal/signal_generate/enable
-            echo 1 >tracing_on
+            """)
+        try traceLoads()
+        try expect(
+            """
+            cd /sys/kernel/tracing/events/signal/signal_generate
+            echo sig==9 >filter && echo 1 >enable
             """)
     }
 

@@ -12,6 +12,13 @@ package final class Machine {
     /// How often a guest had to be started twice; see ``boot(_:_:within:)``.
     package static var repeatedBoots: Int { repeats.load(ordering: .relaxed) }
 
+    /// How long a guest may take for anything that is asked of it: a limit on hanging, and no
+    /// measurement.
+    ///
+    /// Nothing takes half a minute on a quiet machine with two cores. One that has other work, or
+    /// runs the tests itself under emulation, may need several times that.
+    package static let patience: Duration = .seconds(300)
+
     /// What the guest is made of.
     package let settings: MachineSettings
     /// The time from starting QEMU until the shell in the guest answered.
@@ -28,7 +35,7 @@ package final class Machine {
     /// Under emulation about one boot in sixty panics before anything of ours runs. So a boot, which
     /// is before the test proper, may be repeated once; that is counted and printed.
     package static func boot(
-        _ settings: MachineSettings, _ image: GuestImage, within time: Duration = .seconds(120)
+        _ settings: MachineSettings, _ image: GuestImage, within time: Duration = patience
     ) throws(GuestError) -> Machine {
         do {
             return try Machine(settings, image, within: time)
@@ -64,8 +71,8 @@ package final class Machine {
             emulator = try Emulator(
                 arguments: settings.arguments(image, in: directory), directory: directory,
                 preloading: library)
-            try agent.wire.accept(by: Deadline(in: .seconds(20)))
-            try control.accept(by: Deadline(in: .seconds(20)))
+            try agent.wire.accept(by: deadline)
+            try control.accept(by: deadline)
             machineProtocol = MachineProtocol(control)
             try machineProtocol.greet()
             try agent.waitUntilReady(by: deadline)
@@ -92,7 +99,7 @@ package final class Machine {
 
     /// Runs a command as root, by bash; `output` has both of its streams.
     package func run(
-        _ command: String, timeout: Duration = .seconds(60)
+        _ command: String, timeout: Duration = patience
     ) throws(GuestError) -> (status: Int, output: String) {
         do {
             let (status, output) = try agent.run(command, timeout: timeout)
@@ -105,7 +112,7 @@ package final class Machine {
     /// Runs a command that must end with status 0, and returns its output without the last newline.
     @discardableResult
     package func expect(
-        _ command: String, timeout: Duration = .seconds(60)
+        _ command: String, timeout: Duration = patience
     ) throws(GuestError) -> String {
         let (status, output) = try run(command, timeout: timeout)
         guard status == 0 else {
@@ -117,7 +124,7 @@ package final class Machine {
     /// Waits until a command ends with status 0, which is then its answer.
     @discardableResult
     package func waitUntil(
-        _ command: String, within time: Duration = .seconds(60)
+        _ command: String, within time: Duration = patience
     ) throws(GuestError) -> String {
         let loop = "until \(command)\ndo sleep 0.2\ndone"
         let (status, output) = try run(loop, timeout: time)
@@ -125,10 +132,28 @@ package final class Machine {
         return output
     }
 
+    /// Gives a command to the machine itself, and returns its answer.
+    @discardableResult
+    func control(
+        _ command: String, _ arguments: [String: Any] = [:]
+    ) throws(GuestError) -> Any {
+        do {
+            return try machineProtocol.execute(command, arguments)
+        } catch {
+            throw explained(error, command)
+        }
+    }
+
     /// The error with what the console knows about it.
     func explained(_ error: GuestError, _ what: String) -> GuestError {
         switch error {
-        case .ended: .ended("during \(what)\n\(Self.tail(of: directory + "/console"))")
+        case .ended:
+            .ended(
+                """
+                QEMU ended with status \(emulator.kill()) during \(what); it and its console said:
+                \(Self.tail(of: directory + "/qemu"))
+                \(Self.tail(of: directory + "/console"))
+                """)
         case .timedOut: .timedOut("\(what)\n\(Self.tail(of: directory + "/console"))")
         default: error
         }

@@ -4,7 +4,7 @@ import Foundation
 
 /// QEMU's machine protocol (QMP): commands to the machine itself, and what it tells unasked.
 final class MachineProtocol {
-    private static let answerTime: Duration = .seconds(30)
+    private static let answerTime = Machine.patience
 
     private let wire: Wire
     private var events: [Event] = []

@@ -42,7 +42,7 @@ package struct MarkReport: Sendable {
 extension Machine {
     /// Marks at least `count` pages inside a physical range, which stay until the crash.
     package func mark(
-        _ range: Range<UInt64>, count: Int, timeout: Duration = .seconds(120)
+        _ range: Range<UInt64>, count: Int, timeout: Duration = Machine.patience
     ) throws(GuestError) -> Marks {
         let nonce = UInt64.random(in: .min ... .max)
         let numbers = [range.lowerBound, UInt64(range.count), UInt64(count), nonce]

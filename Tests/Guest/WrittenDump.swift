@@ -21,7 +21,7 @@ extension Machine {
     /// Crashes a guest that is a whole system, lets the crash kernel that is loaded there do what it
     /// does, and returns what is on the disk when it reboots; the guest is of no use afterwards.
     package func crashToDisk(
-        within time: Duration = .seconds(300)
+        within time: Duration = patience
     ) throws(GuestError) -> WrittenDump {
         let begin = ContinuousClock.now
         let before = console.count

@@ -40,7 +40,7 @@ extension GuestTests {
             try guest.loadCrashKernel()
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.countLoads()
+            try guest.traceLoads()
             for fault in faults {
                 try guest.configureDaemon(
                     kernel: fault.kernel, initrd: fault.initrd, patches: false)

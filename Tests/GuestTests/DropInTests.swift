@@ -42,7 +42,7 @@ extension GuestTests {
             try install(guest)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.hotAddCPU(socket: 2)
-            try guest.waitUntilOK(within: .seconds(120))
+            try guest.waitUntilOK()
             #expect(try guest.failedRuleReloads() == 0)
             // The catalog came with the package.
             let explained = try guest.expect("journalctl -u kdump-hotplugd -x")
@@ -61,11 +61,11 @@ extension GuestTests {
             let before = try files(guest)
             try install(guest)
             try guest.hotAdd(megabytes: 256, id: "dimm")
-            try guest.waitUntilOK(within: .seconds(120))
+            try guest.waitUntilOK()
             #expect(try guest.expect("ls /run/udev/rules.d").contains("50-kdump-tools.rules"))
             #expect(try files(guest) != before)
             let image = try reserved(guest)
-            try guest.expect("apt-get purge -qq kdump-hotplugd", timeout: .seconds(120))
+            try guest.expect("apt-get purge -qq kdump-hotplugd")
             #expect(try files(guest).symmetricDifference(before) == [])
             #expect(try guest.run("ls -d /run/kdump-hotplugd").status != 0)
             let isSameImage = try reserved(guest) == image
@@ -86,7 +86,7 @@ extension GuestTests {
             settings.crashkernel = "256M"
             adjust(&settings)
             let image = try GuestTests.image.get().system(debian.suite)
-            let guest = try Machine.boot(settings, image, within: .seconds(240))
+            let guest = try Machine.boot(settings, image)
             try guest.waitUntil("grep -q 1 /sys/kernel/kexec_crash_loaded")
             print("[guest] Debian \(debian.suite): booted in \(guest.bootTime.inSeconds) s")
             // Debian's own level 31 leaves out what belongs to processes, as the marked pages do.
@@ -96,7 +96,7 @@ extension GuestTests {
 
         private func install(_ guest: Machine) throws {
             try guest.expect(
-                "apt-get install -qq /payload/kdump-hotplugd_*.deb", timeout: .seconds(120))
+                "apt-get install -qq /payload/kdump-hotplugd_*.deb")
             #expect(try guest.expect("systemctl is-active kdump-hotplugd") == "active")
         }
 

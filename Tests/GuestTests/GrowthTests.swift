@@ -14,7 +14,7 @@ extension GuestTests {
             try guest.loadCrashKernel()
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.countLoads()
+            try guest.traceLoads()
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.hotAddCPU(socket: 2)
             try guest.waitUntilOK()
@@ -75,7 +75,7 @@ extension GuestTests {
 
         @Test func `on 6.12 the daemon loads nothing, and the dump is whole`() throws {
             let guest = try bootWithDaemon(.v6_12)
-            try guest.countLoads()
+            try guest.traceLoads()
             try guest.loadCrashKernel()
             #expect(try guest.loads() == 1)
             try guest.startDaemon()

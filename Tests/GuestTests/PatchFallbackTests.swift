@@ -23,7 +23,7 @@ extension GuestTests {
             let words = bar == .switchedOff ? "switched off" : "digest of the loaded image"
             #expect(check.contains("no patch") && check.contains(words), "\(check)")
             #expect(check.contains("by reloading it"))
-            try guest.countLoads()
+            try guest.traceLoads()
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.waitUntilOK()
             #expect(try guest.loads(by: "kexec_file_load") > 0)
@@ -42,7 +42,7 @@ extension GuestTests {
                 kernel: canReload ? "/boot/vmlinuz-$(uname -r)" : "/boot/none")
             try guest.spoilLoads(failures)
             try guest.startDaemon()
-            try guest.countLoads()
+            try guest.traceLoads()
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             if !canReload {
                 try guest.waitUntil("journalctl -u kdump-hotplugd -p alert | grep -q 'no dump'")

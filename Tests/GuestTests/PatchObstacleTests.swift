@@ -70,7 +70,7 @@ extension GuestTests {
             #expect(report.patchObstacle == words && report.refresh == "reload")
             #expect(report.obstacles.isEmpty)
             #expect(try guest.check().output.contains("no patch      \(words)"))
-            try guest.countLoads()
+            try guest.traceLoads()
             try guest.startDaemon()
             try guest.waitUntilOK()
             #expect(try guest.loads(by: "kexec_load") == 0)

@@ -39,7 +39,7 @@ extension GuestTests {
             try pair.loading.load(guest)
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.countLoads()
+            try guest.traceLoads()
             let before = try resident(guest)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.hotAddCPU(socket: 2)
@@ -68,7 +68,7 @@ extension GuestTests {
             try pair.loading.load(guest)
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.countLoads()
+            try guest.traceLoads()
             let before = try resident(guest)
             let steps: [(Machine) throws -> Void] = [
                 { try $0.hotAdd(megabytes: 256, id: "one") },
@@ -112,7 +112,7 @@ extension GuestTests {
             try guest.loadCrashKernel()
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.countLoads()
+            try guest.traceLoads()
             try guest.hotRemove("gone")
             try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
             try guest.waitUntilOK()

@@ -75,7 +75,7 @@ extension GuestTests {
             try round.plan.loading.load(guest)
             try guest.startDaemon()
             try guest.waitUntilOK()
-            try guest.countLoads()
+            try guest.traceLoads()
             for step in round.plan.steps {
                 try step.make(in: guest)
                 try guest.waitUntilOK()

@@ -52,7 +52,7 @@ extension GuestTests {
         @Test func `on 6.1 a lockdown costs no image`() throws {
             let guest = try bootWithDaemon(.v6_1)
             try guest.loadCrashKernel()
-            try guest.countLoads()
+            try guest.traceLoads()
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.lockDown(.integrity)
