@@ -33,8 +33,8 @@ extension GuestTests {
                 let check = try guest.check()
                 #expect(check.status == 2 && check.output.contains("no crash kernel is loaded"))
                 try guest.expect("kdump-config load")
-                // No event tells of it; the daemon sees it when it looks next.
-                #expect(try guest.check().status == 0)
+                // No event tells of it: the daemon must look for it.
+                try guest.waitUntilOK()
             }
             // What the administrator loaded is kept up like any other.
             try guest.hotAddCPU(socket: 2)
@@ -64,52 +64,9 @@ extension GuestTests {
             try guest.waitUntilOK()
             #expect(try guest.daemonJournal().contains("Patched"))
             // While it loads, the daemon holds the lock itself: the tool then waits its turn.
-            try guest.expect("flock -w 10 /var/crash/kdump_lock true")
+            try guest.expect("flock -w 100 /var/crash/kdump_lock true")
             try guest.expect("systemctl stop kdump-hotplugd")
             #expect(try guest.run("ls /var/crash/kdump_lock").status != 0)
-        }
-
-        /// A DIMM comes and goes while the tool reloads.
-        ///
-        /// To reload, it unloads first, and does not take its own lock for that; the pauses are there
-        /// so that the daemon finds something loaded. Under emulation it rarely does for long enough to
-        /// patch it: the first patch of each new image needs a look at all of it, for seconds.
-        ///
-        /// (Not a CPU: to plug one again and again ends QEMU.)
-        @Test(arguments: [true, false])
-        func `on 6.1 kdump-tools and the daemon load at the same time`(patches: Bool) throws {
-            let rounds = 10
-            let guest = try company(
-                "KDUMP_HOTPLUGD_SETTLE=20\\nKDUMP_HOTPLUGD_NO_PATCH=\(patches ? 0 : 1)\\n")
-            try guest.startDaemon()
-            try guest.waitUntilOK()
-            try guest.expect(
-                """
-                setsid -f bash -c 'while [ ! -e /run/enough ]; do
-                kdump-config reload; echo $? >>/run/reloads; sleep $((2 + RANDOM % 3))
-                done; touch /run/over' >/dev/null 2>&1 </dev/null
-                """)
-            let begin = ContinuousClock.now
-            for round in 0..<rounds {
-                try guest.hotAdd(megabytes: 128, id: "dimm\(round)")
-                try guest.hotRemove("dimm\(round)")
-            }
-            let dimm = try guest.hotAdd(megabytes: 128, id: "last")
-            try guest.waitUntil("[ $(wc -l </run/reloads) -ge \(rounds) ]", within: .seconds(600))
-            try guest.expect("touch /run/enough")
-            try guest.waitUntil("[ -e /run/over ]")
-            let refreshes = try guest.expect(
-                "journalctl -u kdump-hotplugd -o cat | grep -cE '^(Patched|Reloaded)' || true")
-            let reloads = try guest.expect(
-                "wc -l </run/reloads; grep -vc '^0$' /run/reloads || true")
-            print(
-                "[guest] \(begin.duration(to: .now)): the daemon refreshed \(refreshes) times,"
-                    + " kdump-tools reloaded, and failed to: \(reloads.split(separator: "\\n"))")
-            try guest.waitUntilOK()
-            let report = try guest.report()
-            #expect(report.integrity == "verified" && report.memory?.missing.isEmpty == true)
-            let marks = try guest.mark(dimm, count: marked)
-            #expect(try crash(guest, looking: marks).marks.intact == marks.pages)
         }
     }
 }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+extension GuestTests {
+    /// kdump-tools and the daemon load at the same time, again and again.
+    ///
+    /// kdump-tools takes no lock to reload, so nothing keeps the two apart but the kernel's own lock.
+    /// What is loaded when both are done is read from outside.
+    @Suite struct CollisionTests {
+        private static let isSoak =
+            ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_SOAK"] != nil
+        /// How many collisions are made in each test: less in an ordinary run than by `make soak`.
+        ///
+        /// An odd number leaves the DIMM plugged in, for the marks.
+        private static let wanted = isSoak ? 25 : 5
+
+        @Test(arguments: [true, false])
+        func `on 6.1 kdump-tools and the daemon load at the same time`(patches: Bool) throws {
+            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            try guest.expect(
+                "echo KDUMP_HOTPLUGD_NO_PATCH=\(patches ? 0 : 1) >/etc/default/kdump-hotplugd")
+            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.traceLoads()
+            let reserve = try #require(try guest.reservedMemory().first)
+            var dice = SystemRandomNumberGenerator()
+            var rounds: [Machine.Collision] = []
+            var collisions = 0
+            // A round in which the two miss each other is none of those wanted.
+            while collisions < Self.wanted || rounds.count.isMultiple(of: 2) {
+                try #require(rounds.count < 4 * Self.wanted, "they hardly ever meet")
+                // The daemon patches after milliseconds, and reloads after the silence.
+                let pause = Double.random(in: patches ? -1...1 : -3...2, using: &dice)
+                let round = try play(guest, pause, isAddition: rounds.count.isMultiple(of: 2))
+                rounds.append(round)
+                if round.loads > 0 { collisions += 1 }
+                try guest.waitUntilOK()
+                #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
+                #expect(try guest.report().integrity == "verified")
+                #expect(try guest.memoryInCoreHeader(in: reserve) == guest.memoryToDump())
+                print("[guest] round \(rounds.count), \(pause) s: \(round)")
+            }
+            tell(rounds, patches: patches)
+            let memory = try guest.memoryToDump()
+            let marks = try guest.mark(try #require(memory.last), count: marked)
+            let dump = try crash(guest, looking: marks)
+            #expect(dump.memory.aboveLegacy == memory)
+            #expect(dump.marks.intact == marks.pages)
+        }
+
+        /// Lets a DIMM come or go and kdump-tools reload, `pause` seconds earlier or later.
+        private func play(
+            _ guest: Machine, _ pause: Double, isAddition: Bool
+        ) throws -> Machine.Collision {
+            // With the digest known, the daemon is as quick as on real machines.
+            try guest.expect("systemctl reload kdump-hotplugd")
+            try guest.startReload(after: max(0, -pause))
+            try guest.expect("sleep \(max(0, pause))")
+            if isAddition {
+                try guest.hotAdd(megabytes: 128, id: "dimm")
+            } else {
+                try guest.hotRemove("dimm")
+            }
+            return try guest.awaitReload()
+        }
+
+        private func tell(_ rounds: [Machine.Collision], patches: Bool) {
+            let loads = rounds.reduce(0) { $0 + $1.loads }
+            let busy = rounds.reduce(0) { $0 + $1.busy }
+            let failed = rounds.filter { $0.status != 0 }.count
+            print(
+                "[guest] \(patches ? "patches" : "reloads"): \(rounds.count) rounds, the daemon"
+                    + " loaded \(loads) times while kdump-tools ran, \(busy) calls met another,"
+                    + " kdump-tools failed \(failed) times")
+        }
+    }
+}
