@@ -39,6 +39,7 @@ extension Machine {
     @discardableResult
     package func hotAddCPU(socket: Int, online: Bool = true) throws(GuestError) -> Int {
         let before = try processors()
+        try makeRoomForCode()
         try control(
             "device_add",
             [

@@ -26,7 +26,6 @@ extension GuestTests {
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.traceLoads()
-            let reserve = try #require(try guest.reservedMemory().first)
             var dice = SystemRandomNumberGenerator()
             var rounds: [Machine.Collision] = []
             var collisions = 0
@@ -40,8 +39,10 @@ extension GuestTests {
                 if round.loads > 0 { collisions += 1 }
                 try guest.waitUntilOK()
                 #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
-                #expect(try guest.report().integrity == "verified")
-                #expect(try guest.memoryInCoreHeader(in: reserve) == guest.memoryToDump())
+                let report = try guest.report()
+                #expect(report.integrity == "verified")
+                let place = try #require(report.coreHeader?.place.addresses)
+                #expect(try guest.memoryInCoreHeader(in: place) == guest.memoryToDump())
                 print("[guest] round \(rounds.count), \(pause) s: \(round)")
             }
             tell(rounds, patches: patches)

@@ -11,9 +11,7 @@ extension GuestTests {
     /// read from outside. The next daemon must make it right.
     @Suite struct KillTests {
         private static let environment = ProcessInfo.processInfo.environment
-        /// How often the daemon is killed in each test: less in an ordinary run than by `make soak`.
-        ///
-        /// An odd number leaves the DIMM plugged in, for the marks.
+        /// How often the daemon is killed at least in each test: less in an ordinary run than by `make soak`.
         private static let rounds = environment["KDUMP_HOTPLUGD_SOAK"] == nil ? 9 : 25
         private static let seed =
             environment["KDUMP_HOTPLUGD_KILL_SEED"].flatMap { UInt64($0) }
@@ -39,11 +37,18 @@ extension GuestTests {
             try guest.waitUntilOK()
             let reserve = try #require(try guest.reservedMemory().first)
             var findings: [Finding] = []
-            for (number, aim) in aims(patches: patches).enumerated() {
-                let finding = try kill(guest, aim, isAddition: number % 2 == 0, reserve)
+            var dice = SeededGenerator(seed: Self.seed)
+            print("[guest] kills with KDUMP_HOTPLUGD_KILL_SEED=\(Self.seed)")
+            var aims: [Machine.KillAim] = []
+            while isOwed(findings) {
+                try #require(findings.count < 10 * Self.rounds, "no kill falls within a load")
+                if aims.isEmpty { aims = self.aims(patches: patches, &dice) }
+                let aim = aims.removeLast()
+                let isAddition = findings.count.isMultiple(of: 2)
+                let finding = try kill(guest, aim, isAddition: isAddition, reserve)
                 let place = "\(aim), \(finding.moment.rawValue)"
-                print("[guest] round \(number + 1): \(place): \(finding.state)")
                 findings.append(finding)
+                print("[guest] round \(findings.count): \(place): \(finding.state)")
                 try guest.endHold()
                 let report = try guest.report()
                 #expect(report.verdict == "OK" && report.integrity == "verified", "\(place)")
@@ -58,12 +63,20 @@ extension GuestTests {
             #expect(dump.marks.intact == marks.pages)
         }
 
+        /// Whether another kill is needed: for the number, which must be odd to leave the DIMM plugged
+        /// in for the marks, or because none has fallen yet where it hurts.
+        private func isOwed(_ findings: [Finding]) -> Bool {
+            let moments = Set(findings.map(\.moment))
+            return findings.count < Self.rounds || findings.count.isMultiple(of: 2)
+                || !moments.isSuperset(of: [.beforeLoad, .withinLoad])
+        }
+
         /// Half of them after an event and half into the call, spread over the time that each may
         /// take and closer at its beginning, in a random order.
-        private func aims(patches: Bool) -> [Machine.KillAim] {
-            var dice = SeededGenerator(seed: Self.seed)
-            print("[guest] kills with KDUMP_HOTPLUGD_KILL_SEED=\(Self.seed)")
-            // The daemon waits for 200 ms of silence; patches take milliseconds, reloads seconds.
+        private func aims(
+            patches: Bool, _ dice: inout SeededGenerator
+        ) -> [Machine.KillAim] {
+            // The daemon acts 20 to 100 ms after an event; patches take milliseconds, reloads seconds.
             let times: (event: Double, call: Double) = patches ? (1, 0.015) : (3, 2)
             let half = (Self.rounds + 1) / 2
             let aims = (0..<Self.rounds).map { number -> Machine.KillAim in
@@ -104,9 +117,6 @@ extension GuestTests {
             let counts = Dictionary(grouping: findings) { "\($0.moment.rawValue): \($0.state)" }
             for (what, findings) in counts.sorted(by: { $0.key < $1.key }) {
                 print("[guest] \(patches ? "patches" : "reloads"), \(what): \(findings.count)")
-            }
-            for moment in [Machine.KillMoment.beforeLoad, .withinLoad] {
-                #expect(findings.contains { $0.moment == moment }, "no kill \(moment.rawValue)")
             }
         }
     }
