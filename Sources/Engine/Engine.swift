@@ -31,8 +31,10 @@ package struct Engine {
     /// What the kernel has answered in this reconciliation; `nil` where it was not asked.
     private var answer: Bool??
     private var isReconciling = false
-    /// Whether the kernel's no has been heard before: the first may only mean that the lock was held.
-    private var isNoBelieved = false
+    /// Since when the kernel has said no: the first may only mean that the lock was held.
+    private var noSince: UInt64?
+    /// Whether the last look saw an image, or there was none.
+    private var sawImage = true
     /// A verdict that a refresh did not cure: another one for the same would not either.
     private var uncured: Verdict?
     /// What is remembered; to be kept by the caller after each reconciliation.
@@ -62,6 +64,20 @@ package struct Engine {
     /// - Throws: A `SystemError` where the kernel's own files cannot be read.
     package mutating func look(
         _ depth: Audit.Depth, givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
+    ) throws(SystemError) -> Look {
+        var look = try observe(depth, givingWay: givesWay, now: now)
+        for _ in 1..<Engine.glances {
+            guard look.mayPass, sawImage else { break }
+            Pause.milliseconds(20)
+            look = try observe(depth, givingWay: givesWay, now: now)
+        }
+        sawImage = !look.mayPass
+        return look
+    }
+
+    /// Looks once.
+    private mutating func observe(
+        _ depth: Audit.Depth, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Look {
         let begin = now()
         let support = try KernelSupport(of: root)
@@ -132,9 +148,11 @@ package struct Engine {
                 continue
             }
             guard look.verdict != uncured else { return ended(.uncured) }
-            if case .some(.some(false)) = answer, !isNoBelieved {
-                isNoBelieved = true
-                return ended(.busy)
+            if case .some(.some(false)) = answer {
+                let since = noSince ?? now()
+                noSince = since
+                // It also says no while it updates the image itself, and that for each memory block.
+                if now() - since < grace { return ended(.busy) }
             }
             let before = look
             let step = try lockedRefresh(given: look, givingWay: givesWay, now: now)
@@ -193,7 +211,21 @@ package struct Engine {
         if let word = answer { return word }
         let word = try KernelSupport.keepsUp(below: root)
         if isReconciling { answer = .some(word) }
-        if word == true { isNoBelieved = false }
+        if word == true { noSince = nil }
         return word
+    }
+}
+
+extension Engine.Look {
+    /// Whether the next look may find an image although this one found none, or none that is whole.
+    ///
+    /// A kernel that brings the header up to date itself takes the image away for as long as it writes
+    /// (arch/x86/kernel/crash.c, `arch_crash_handle_hotplug_event`): microseconds, unless whatever
+    /// emulates the processor is held up.
+    fileprivate var mayPass: Bool {
+        switch observation.finding {
+        case .known(.nothing), .known(.broken): true
+        case .known(.image), .unknown: false
+        }
     }
 }

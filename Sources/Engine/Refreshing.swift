@@ -18,8 +18,9 @@ extension Engine {
 
     /// How often the image is looked at until it can be seen, with 20 ms in between.
     ///
-    /// While memory is plugged `/proc/kcore` moves; what cannot be seen is not verified.
-    private static let glances = 5
+    /// While memory is plugged `/proc/kcore` moves, and kernels write the header themselves; what cannot
+    /// be seen is not verified.
+    static let glances = 5
 
     /// Returns what would bar a patch and a reload now, without attempting either.
     package func ways(given look: Look) -> Ways {
@@ -163,6 +164,10 @@ extension Engine {
                 gaveWay = gaveWay || givesWay()
                 return gaveWay
             }, now: now)
+        // Who unloads it in this moment wants it unloaded.
+        if look.observation.support.isLoaded == false {
+            return Step(look: look, refreshes: [refresh])
+        }
         let isSound = look.isSound(after: before, withoutDigest: gaveWay)
         if refresh.method == .replay || !isSound {
             memory.unpatchable = look.observation.image?.books.fingerprint

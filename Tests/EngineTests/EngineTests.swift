@@ -174,17 +174,35 @@ import Testing
     }
 
     /// Asking takes the kexec lock, and a no may mean that somebody else had it.
-    @Test func believesOnlyASecondNo() throws {
+    @Test func believesANoOnlyAfterAWhile() throws {
         let machine = try machine()
         try machine.remove("/proc/kcore")
         try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
         var engine = engine(machine)
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
-        #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .blocked(.noSource))
+        #expect(try engine.reconcile(on: .hotplug) { Engine.grace - 1 }.end == .busy)
+        #expect(
+            try engine.reconcile(on: .hotplug) { Engine.grace }.end == .blocked(.noSource))
         try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .settled)
         try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
+    }
+
+    /// A kernel that updates the image takes it away for as long as it writes.
+    @Test func anImageThatIsGoneForAnInstantIsNotLost() throws {
+        let machine = try machine()
+        var engine = engine(machine)
+        let seen = try engine.look(.cheap, now: { 0 }).verdict
+        try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
+        var times = 0
+        let again = try engine.look(.cheap) {
+            times += 1
+            // The first look has ended.
+            if times == 2 { try? machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded") }
+            return 0
+        }
+        #expect(again.verdict == seen && seen != .nothingLoaded)
     }
 
     @Test func keepsTryingAfterALossOfItsOwn() throws {
