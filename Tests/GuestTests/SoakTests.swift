@@ -59,6 +59,8 @@ extension GuestTests {
                 do {
                     print("[soak] \(round): \(try outcome(of: round))")
                     captured += 1
+                } catch let error as ExpectationFailedError {
+                    print("[soak] \(round): FAILED: \(error.expectation)")
                 } catch {
                     print("[soak] \(round): FAILED: \(error)")
                     Issue.record(error, "\(round)")
@@ -82,8 +84,9 @@ extension GuestTests {
             }
             let patches = try guest.loads(by: "kexec_load")
             try #require(patches > 0, "\(round): nothing was patched")
-            try #require(try guest.loads(by: "kexec_file_load") == 0, "\(round)")
-            try #require(try guest.report().integrity == "verified", "\(round)")
+            let story = "\(round)\n\(try guest.daemonJournal())"
+            try #require(try guest.loads(by: "kexec_file_load") == 0, "\(story)")
+            try #require(try guest.report().integrity == "verified", "\(story)")
             let memory = try guest.memoryToDump()
             let online = try guest.expect("grep -c ^processor /proc/cpuinfo")
             // Added memory lies above 4 GiB; else where most of the machine's is.
@@ -91,9 +94,9 @@ extension GuestTests {
             let place = try #require(added ?? memory.max { $0.count < $1.count })
             let marks = try guest.mark(place, count: marked)
             let dump = try crash(guest, looking: marks)
-            try #require(dump.memory.aboveLegacy == memory, "\(round)")
-            try #require("\(dump.processors)" == online, "\(round)")
-            try #require(dump.marks.intact == marks.pages, "\(round)")
+            try #require(dump.memory.aboveLegacy == memory, "\(story)")
+            try #require("\(dump.processors)" == online, "\(story)")
+            try #require(dump.marks.intact == marks.pages, "\(story)")
             let bytes = memory.reduce(0) { $0 + $1.count }
             let seconds = Int(begin.duration(to: .now).inSeconds)
             return "\(patches) patches, then \(bytes >> 20) MiB, \(online) CPUs and"
