@@ -19,6 +19,9 @@ package struct Engine {
     /// `device_online`), so there is nothing to wait for but its copying: one second is plenty.
     package static let grace: UInt64 = 1_000_000
 
+    /// How often a look that shows less than there may be is repeated, with 20 ms in between.
+    private static let mostGlances = 5
+
     let root: SystemRoot
     let source: ImageSource?
     let patches: Bool
@@ -33,7 +36,7 @@ package struct Engine {
     private var isReconciling = false
     /// Since when the kernel has said no: the first may only mean that the lock was held.
     private var noSince: UInt64?
-    /// Whether the last look saw an image, or there was none.
+    /// Whether the last look saw an image; the first look expects one.
     private var sawImage = true
     /// A verdict that a refresh did not cure: another one for the same would not either.
     private var uncured: Verdict?
@@ -60,14 +63,16 @@ package struct Engine {
     /// Looks at the machine and at reserved memory, and judges what is seen; changes nothing there.
     ///
     /// `now` tells the time in microseconds of a monotonic clock. A thorough look becomes a cheap one
-    /// where it `givesWay`.
+    /// where it `givesWay`. One that `isInsisting` is repeated where the image cannot be seen: while
+    /// memory is plugged `/proc/kcore` moves.
     /// - Throws: A `SystemError` where the kernel's own files cannot be read.
     package mutating func look(
-        _ depth: Audit.Depth, givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
+        _ depth: Audit.Depth, insisting isInsisting: Bool = false,
+        givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
     ) throws(SystemError) -> Look {
         var look = try observe(depth, givingWay: givesWay, now: now)
-        for _ in 1..<Engine.glances {
-            guard look.mayPass, sawImage else { break }
+        for _ in 1..<Engine.mostGlances {
+            guard look.mayPass && sawImage || look.isBlind && isInsisting else { break }
             Pause.milliseconds(20)
             look = try observe(depth, givingWay: givesWay, now: now)
         }
@@ -228,4 +233,7 @@ extension Engine.Look {
         case .known(.image), .unknown: false
         }
     }
+
+    /// Whether it is not known what is loaded.
+    fileprivate var isBlind: Bool { observation.finding.value == nil }
 }

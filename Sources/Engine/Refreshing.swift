@@ -16,12 +16,6 @@ extension Engine {
         var end: End?
     }
 
-    /// How often the image is looked at until it can be seen, with 20 ms in between.
-    ///
-    /// While memory is plugged `/proc/kcore` moves, and kernels write the header themselves; what cannot
-    /// be seen is not verified.
-    static let glances = 5
-
     /// Returns what would bar a patch and a reload now, without attempting either.
     package func ways(given look: Look) -> Ways {
         let found = configuration()
@@ -59,7 +53,7 @@ extension Engine {
     ) throws(SystemError) -> Step {
         var look = look
         if case .unknown = look.observation.finding, memory.layout != nil {
-            look = try glance(.cheap, now: now)
+            look = try self.look(.cheap, insisting: true, now: now)
         }
         guard case .stale = look.verdict, look.observation.image != nil else {
             guard look.verdict.needsRefresh(on: .hotplug) else { return Step(look: look) }
@@ -82,19 +76,6 @@ extension Engine {
             return try reload(given: look, insteadOf: error, now: now)
         }
         return try apply(patch, given: look, givingWay: givesWay, now: now)
-    }
-
-    /// Looks until the image can be seen, a few times at most.
-    private mutating func glance(
-        _ depth: Audit.Depth, givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
-    ) throws(SystemError) -> Look {
-        var look = try look(depth, givingWay: givesWay, now: now)
-        for _ in 1..<Engine.glances {
-            guard case .unknown = look.observation.finding else { break }
-            Pause.milliseconds(20)
-            look = try self.look(depth, givingWay: givesWay, now: now)
-        }
-        return look
     }
 
     private func patchPlan(given look: Look) throws(PatchObstacle) -> PatchPlan {
@@ -158,8 +139,9 @@ extension Engine {
     ) throws(SystemError) -> Step {
         var gaveWay = false
         memory.owesDigest = true
-        let look = try glance(
-            .thorough,
+        // What cannot be seen is not verified.
+        let look = try look(
+            .thorough, insisting: true,
             givingWay: {
                 gaveWay = gaveWay || givesWay()
                 return gaveWay
