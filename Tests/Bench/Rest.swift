@@ -23,7 +23,7 @@ struct Rest {
         // installed would count as written to by whoever maps them.
         try guest.expect("sync; sleep 20")
         let before = try Self.services.map { try switches(of: $0.1) }
-        try guest.expect("sleep 60", timeout: .seconds(90))
+        try guest.expect("sleep 60")
         for (number, service) in Self.services.enumerated() {
             let switches = try switches(of: service.1) - before[number]
             let pid = try guest.pid(of: service.1)

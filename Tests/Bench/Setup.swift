@@ -25,7 +25,7 @@ extension Machine {
             (cat \(GuestImage.captureInitrd); head -c \(initrd)M /dev/urandom) >\(Self.initrd)
             cp \(Self.initrd) /var/lib/kdump/initrd.img-$(uname -r)
             kdump-config reload
-            """, timeout: .seconds(120))
+            """)
         try guest.configureBench(patches: true)
         try guest.startTracing()
         return guest
@@ -42,6 +42,6 @@ extension Machine {
             """
             kexec \(call) -p /boot/vmlinuz-$(uname -r) --initrd=\(Self.initrd) \
             --command-line='\(Machine.captureCommandLine)'
-            """, timeout: .seconds(120))
+            """)
     }
 }

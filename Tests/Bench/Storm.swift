@@ -15,8 +15,8 @@ struct Storm {
 
     static let columns = [
         "kernel", "dimms", "dimm_mib", "way", "uevents", "online_s", "ended", "refreshes",
-        "unprotected_us", "own_updates", "own_us", "stale_us", "stale_after_us", "cpu_us",
-        "daemon_cpu_us", "udevd_cpu_us",
+        "locking_reads", "unprotected_us", "own_updates", "own_us", "stale_us", "stale_after_us",
+        "cpu_us", "daemon_cpu_us", "udevd_cpu_us",
     ]
 
     /// Where memory blocks are that large, in MiB.
@@ -29,10 +29,11 @@ struct Storm {
             $0.slots = max(8, dimms)
         }
         try guest.follow(way)
+        let header = try guest.headerAddress()
         let before = try guest.processorTime()
         let number = try guest.expect("cat /sys/kernel/uevent_seqnum")
         try guest.clearTrace()
-        try guest.startWatching(pause: 2_000, header: guest.headerAddress())
+        try guest.startWatching(pause: 2_000, header: header)
         for index in 0..<dimms {
             try guest.hotAdd(megabytes: size, id: "dimm\(index)", waiting: false)
         }
@@ -40,8 +41,8 @@ struct Storm {
         try guest.expect(
             """
             until [ $(grep -c onlined: /sys/kernel/tracing/trace) -ge \(blocks) ]; do sleep 1; done
-            """, timeout: .seconds(300))
-        let ended = try guest.waitUntilCalm(within: way.patience)
+            """)
+        let ended = try guest.waitUntilCalm(within: Way.patience)
         let after = try guest.processorTime()
         let events =
             (Int(try guest.expect("cat /sys/kernel/uevent_seqnum")) ?? 0)
@@ -64,7 +65,8 @@ struct Storm {
         table.add([
             "\(kernel)", "\(dimms)", "\(size)", way.rawValue, "\(events)",
             micro(duration / 1_000_000), ended ? "yes" : "no",
-            "\(trace.calls.count { !$0.isUnload })", micro(line.unprotectedTime),
+            "\(trace.calls.count { !$0.isUnload })", "\(trace.lockingReads.count)",
+            micro(line.unprotectedTime),
             "\(trace.ownUpdates.count)", micro(trace.ownUpdates.map(\.duration).reduce(0, +)),
             micro(line.staleTime), micro(line.staleTimeAfterwards), "\(time.all)", "\(time.daemon)",
             "\(time.udevd)",

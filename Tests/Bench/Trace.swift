@@ -87,6 +87,9 @@ struct Trace {
     /// The kernel's own updates of the core header, which hold the same lock.
     var ownUpdates: [Span] { spans(from: "update: ", to: "updated: ") }
 
+    /// Reads of the files of sysfs that take the kexec lock, `crash_hotplug` and `kexec_crash_size`.
+    var lockingReads: [Span] { spans(from: "ask: ", to: "asked: ") }
+
     /// Memory blocks that came online.
     var onlined: [Span] { spans(from: "online: ", to: "onlined: ") }
 
@@ -126,6 +129,8 @@ extension Machine {
             probe load loaded do_kexec_load
             probe update updated crash_handle_hotplug_event
             probe online onlined online_pages
+            probe ask asked crash_check_hotplug_support
+            probe ask asked crash_get_memory_size
             for event in bench syscalls/sys_{enter,exit}_kexec_{load,file_load}
             do echo 1 >events/$event/enable || exit
             done
@@ -151,7 +156,7 @@ extension Machine {
 
     /// What has been recorded since.
     func trace() throws -> Trace {
-        Trace(try expect("cat \(Self.tracing)/trace", timeout: .seconds(120)))
+        Trace(try expect("cat \(Self.tracing)/trace"))
     }
 
     /// Waits until a load has succeeded since the record was cleared, and a moment longer.

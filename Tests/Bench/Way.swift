@@ -16,9 +16,9 @@ enum Way: String, CaseIterable {
 
     /// How many seconds it may take after the last memory is online; then it is cut off.
     ///
-    /// Debian's rule, with a second or two for each of hundreds of events, would take a quarter of an
-    /// hour, and a minute shows what it does.
-    var patience: Int { self == .debian ? 60 : 240 }
+    /// The chain of RHEL ends within that; Debian's rule, with two seconds or more for each of hundreds
+    /// of events, would go on for half an hour.
+    static let patience = 240
 
     /// Who there is to compare on a kernel.
     ///

@@ -54,10 +54,8 @@ def milliseconds(microseconds):
 
 
 def ratio(large, small):
-    """How many times larger; nothing is so many times larger than nothing."""
-    if large is None or small is None:
-        return "unknown"
-    return f"{large / small:,.0f}" if small else "no time at all"
+    """How many times larger."""
+    return "unknown" if large is None or not small else f"{large / small:,.0f}"
 
 
 def table(header, lines):

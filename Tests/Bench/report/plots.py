@@ -45,7 +45,7 @@ def windows(lines, directory):
 def storms(lines, directory):
     """What each way makes of the largest storm."""
     columns = (("unprotected_us", "unprotected, s"), ("stale_us", "stale, s"),
-               ("net_cpu_us", "CPU beyond udev's own, s"))
+               ("cpu_us", "CPU of everything, s"))
     figure, axes = plt.subplots(1, len(columns), figsize=(10, 3), sharey=True)
     names = [f'{line["kernel"]}: {line["way"]}' for line in lines]
     for axis, (column, label) in zip(axes, columns):
