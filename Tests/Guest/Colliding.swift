@@ -11,7 +11,7 @@ extension Machine {
         /// How many calls that load or unload, of anyone, found another under way (EBUSY).
         package var busy = 0
         /// The exit code of `kdump-config`.
-        package var status = 0
+        package let status: Int
     }
 
     /// Lets kdump-tools reload, so many seconds from now, and does not wait for it.
@@ -33,9 +33,9 @@ extension Machine {
     /// Waits until kdump-tools has reloaded, and says what happened meanwhile.
     package func awaitReload() throws(GuestError) -> Collision {
         try waitUntil("[ -e /run/reloaded ]")
-        let status = try expect("cat /run/reloaded")
-        var collision = Collision()
-        collision.status = Int(status) ?? -1
+        let text = try expect("cat /run/reloaded")
+        guard let status = Int(text) else { throw .garbled("kdump-config's status: \(text)") }
+        var collision = Collision(status: status)
         var (isReloading, isLoading) = (false, false)
         for line in try expect("grep -v '^#' /sys/kernel/tracing/trace").split(separator: "\n") {
             if line.contains("tracing_mark_write") {

@@ -52,13 +52,13 @@ extension Machine {
 
     /// Waits until `--check` says OK, as it does when the daemon has seen to a hotplug, and until the
     /// daemon has said the same: it makes sure of what it loaded first.
-    package func waitUntilOK(within time: Duration = patience) throws(GuestError) {
+    package func waitUntilOK() throws(GuestError) {
         let agree = """
             { said=$(kdump-hotplugd --check) && \
             grep -qF "$(sed '1s/^KDUMP OK - //;q' <<<"$said")" /run/kdump-hotplugd/state.json; }
             """
         do {
-            try waitUntil(agree, within: time)
+            try waitUntil(agree)
             // What the daemon has said is then to be found in the journal.
             try expect("journalctl --sync")
         } catch {

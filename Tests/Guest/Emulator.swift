@@ -10,7 +10,7 @@ import Glibc
 /// not do: Linux sends it when the *thread* that started the child ends.
 final class Emulator {
     private static let watcher = #"""
-        setpriv --pdeathsig KILL "$@" </dev/null & read -r _; kill -KILL $!; wait $!
+        setpriv --pdeathsig KILL "$@" </dev/null & read -r _; kill -KILL $! 2>/dev/null; wait $!
         """#
 
     private let process = Process()

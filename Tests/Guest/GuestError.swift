@@ -10,7 +10,7 @@ package enum GuestError: Error, CustomStringConvertible {
     case ended(String)
     /// A command in the guest ended with a status other than 0.
     case failed(command: String, status: Int, output: String)
-    /// QEMU or the guest refused to plug something in or out.
+    /// QEMU or the guest refused to boot, or to plug something in or out.
     case refused(String)
     /// What arrived is not what the protocol allows.
     case garbled(String)

@@ -7,7 +7,7 @@ extension Machine {
     /// With `waiting` it returns when the guest has all of it online, else when QEMU has plugged it.
     @discardableResult
     package func hotAdd(
-        megabytes: Int, id: String, waiting: Bool = true, within time: Duration = patience
+        megabytes: Int, id: String, waiting: Bool = true
     ) throws(GuestError) -> Range<UInt64> {
         try control(
             "object-add",
@@ -20,7 +20,7 @@ extension Machine {
             "device_add", ["driver": "pc-dimm", "id": id, "memdev": "backend-\(id)"])
         let place = try place(of: id)
         guard waiting else { return place }
-        let deadline = Deadline(in: time)
+        let deadline = Deadline(in: Self.patience)
         while try !systemMemory().contains(where: { $0.contains(place) }) {
             guard !deadline.isOver else { throw .timedOut("\(id) did not come online") }
         }
@@ -28,10 +28,8 @@ extension Machine {
     }
 
     /// Plugs a DIMM out, and returns when the guest has let go of it.
-    package func hotRemove(
-        _ id: String, within time: Duration = patience
-    ) throws(GuestError) {
-        try unplug(id, within: time)
+    package func hotRemove(_ id: String) throws(GuestError) {
+        try unplug(id)
         try control("object-del", ["id": "backend-\(id)"])
     }
 
@@ -65,7 +63,7 @@ extension Machine {
     /// Only for guests that are made for it: ``MachineSettings/losesCPUs``.
     package func hotRemoveCPU(socket: Int) throws(GuestError) {
         guard settings.losesCPUs else { throw .refused("this guest cannot lose a CPU") }
-        try unplug("cpu-\(socket)", within: Self.patience)
+        try unplug("cpu-\(socket)")
     }
 
     /// The numbers of the CPUs that the guest has, online or not.
@@ -86,11 +84,11 @@ extension Machine {
         throw .refused("QEMU does not show \(id)")
     }
 
-    private func unplug(_ id: String, within time: Duration) throws(GuestError) {
+    private func unplug(_ id: String) throws(GuestError) {
         try control("device_del", ["id": id])
         let event: MachineProtocol.Event
         do {
-            event = try machineProtocol.event(within: time) {
+            event = try machineProtocol.event(within: Self.patience) {
                 $0.saysGone(id) || $0.device == id && $0.saysRefused
             }
         } catch {

@@ -9,9 +9,6 @@ import Synchronization
 /// limit. Hot-plugging is in Hotplug.swift, crashing in Crash.swift,
 /// looking into its memory in Memory.swift.
 package final class Machine {
-    /// How often a guest had to be started twice; see ``boot(_:_:within:)``.
-    package static var repeatedBoots: Int { repeats.load(ordering: .relaxed) }
-
     /// How long a guest may take for anything that is asked of it: a limit on hanging, and no
     /// measurement.
     ///
@@ -27,31 +24,32 @@ package final class Machine {
     let agent: Agent
     let machineProtocol: MachineProtocol
     private let emulator: Emulator
+    /// How often a guest had to be started twice.
     private static let repeats = Atomic(0)
     let directory: String
 
     /// Boots a guest, and returns when it takes commands.
     ///
-    /// QEMU 7.2 now and then goes on with what a kernel has just replaced in its own code: about one boot
-    /// in three hundred panics at an int3 that is no longer there, before anything of ours runs. So a
-    /// boot, which is before the test proper, may be repeated once; that is counted and printed.
+    /// QEMU 7.2 now and then goes on with what a kernel has just replaced in its own code: one of 265
+    /// boots panicked at an int3 that was no longer there, before anything of ours ran. So a boot,
+    /// which is before the test proper, may be repeated once; that is counted and printed.
     package static func boot(
-        _ settings: MachineSettings, _ image: GuestImage, within time: Duration = patience
+        _ settings: MachineSettings, _ image: GuestImage
     ) throws(GuestError) -> Machine {
         do {
-            return try Machine(settings, image, within: time)
+            return try Machine(settings, image)
         } catch {
             let count = repeats.add(1, ordering: .relaxed).newValue
             print("[guest] boot of \(settings.kernel) repeated (\(count) so far): \(error)")
-            return try Machine(settings, image, within: time)
+            return try Machine(settings, image)
         }
     }
 
     private init(
-        _ settings: MachineSettings, _ image: GuestImage, within time: Duration
+        _ settings: MachineSettings, _ image: GuestImage
     ) throws(GuestError) {
         let begin = ContinuousClock.now
-        let deadline = Deadline(in: time)
+        let deadline = Deadline(in: Self.patience)
         let directory = try Self.newDirectory()
         self.settings = settings
         self.directory = directory
@@ -80,7 +78,7 @@ package final class Machine {
         } catch {
             let seen = Self.tail(of: directory + "/console") + Self.tail(of: directory + "/qemu")
             try? FileManager.default.removeItem(atPath: directory)
-            throw .ended("\(error)\n\(seen)")
+            throw .refused("the guest does not boot: \(error)\n\(seen)")
         }
         bootTime = begin.duration(to: .now)
     }
@@ -124,11 +122,9 @@ package final class Machine {
 
     /// Waits until a command ends with status 0, which is then its answer.
     @discardableResult
-    package func waitUntil(
-        _ command: String, within time: Duration = patience
-    ) throws(GuestError) -> String {
+    package func waitUntil(_ command: String) throws(GuestError) -> String {
         let loop = "until \(command)\ndo sleep 0.2\ndone"
-        let (status, output) = try run(loop, timeout: time)
+        let (status, output) = try run(loop)
         guard status == 0 else { throw .timedOut("waiting for `\(command)`:\n\(output)") }
         return output
     }

@@ -42,7 +42,7 @@ package struct MarkReport: Sendable {
 extension Machine {
     /// Marks at least `count` pages inside a physical range, which stay until the crash.
     package func mark(
-        _ range: Range<UInt64>, count: Int, timeout: Duration = Machine.patience
+        _ range: Range<UInt64>, count: Int
     ) throws(GuestError) -> Marks {
         let nonce = UInt64.random(in: .min ... .max)
         let numbers = [range.lowerBound, UInt64(range.count), UInt64(count), nonce]
@@ -50,7 +50,7 @@ extension Machine {
         let report = "/run/guest-probe-\(String(nonce, radix: 16))"
         // In a session of its own, so that it outlives the command that started it.
         try expect("setsid -f /tools/guest-probe mark \(numbers) >\(report) 2>&1 </dev/null")
-        try waitUntil("grep -q -e ^end -e ^guest-probe: \(report)", within: timeout)
+        try waitUntil("grep -q -e ^end -e ^guest-probe: \(report)")
         let text = try expect("cat \(report)")
         guard let line = text.split(separator: "\n").first, line.hasPrefix("marked ") else {
             throw .refused(text)

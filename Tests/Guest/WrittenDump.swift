@@ -20,13 +20,11 @@ package struct WrittenDump: Sendable {
 extension Machine {
     /// Crashes a guest that is a whole system, lets the crash kernel that is loaded there do what it
     /// does, and returns what is on the disk when it reboots; the guest is of no use afterwards.
-    package func crashToDisk(
-        within time: Duration = patience
-    ) throws(GuestError) -> WrittenDump {
+    package func crashToDisk() throws(GuestError) -> WrittenDump {
         let begin = ContinuousClock.now
         let before = console.count
         try agent.start("echo c >/proc/sysrq-trigger")
-        try waitForReboot(by: Deadline(in: time))
+        try waitForReboot(by: Deadline(in: Self.patience))
         let captureTime = begin.duration(to: .now)
         let place = directory + "/crash"
         try Guest.run(

@@ -8,7 +8,8 @@ extension GuestTests {
     /// kdump-tools and the daemon load at the same time, again and again.
     ///
     /// kdump-tools takes no lock to reload, so nothing keeps the two apart but the kernel's own lock.
-    /// What is loaded when both are done is read from outside.
+    /// What is loaded when both are done is read from outside. Without the daemon the same changes are
+    /// lost: LoaderTests.
     @Suite struct CollisionTests {
         private static let isSoak =
             ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_SOAK"] != nil
@@ -24,14 +25,13 @@ extension GuestTests {
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.traceLoads()
-            var dice = SystemRandomNumberGenerator()
             var rounds: [Machine.Collision] = []
             var hits: [Double] = []
             // A round in which the two miss each other is none of those wanted; an odd number of rounds
             // leaves the DIMM plugged in, for the marks.
             while hits.count < Self.wanted || rounds.count.isMultiple(of: 2) {
                 try #require(rounds.count < 10 * Self.wanted, "they hardly ever meet")
-                let pause = pause(guest, near: hits, patches: patches, &dice)
+                let pause = pause(guest, near: hits, patches: patches)
                 let round = try play(guest, pause, isAddition: rounds.count.isMultiple(of: 2))
                 rounds.append(round)
                 if round.loads > 0 { hits.append(pause) }
@@ -57,15 +57,14 @@ extension GuestTests {
         /// and reloads when it has read its files: when the two meet depends on how quick the machine
         /// is, so most rounds aim close to where they have met.
         private func pause(
-            _ guest: Machine, near hits: [Double], patches: Bool,
-            _ dice: inout SystemRandomNumberGenerator
+            _ guest: Machine, near hits: [Double], patches: Bool
         ) -> Double {
-            guard let hit = hits.randomElement(using: &dice), Int.random(in: 0..<4) > 0 else {
+            guard let hit = hits.randomElement(), Int.random(in: 0..<4) > 0 else {
                 // A quiet machine boots a guest in ten seconds.
                 let slowness = max(1, guest.bootTime.inSeconds / 10)
-                return .random(in: patches ? -1...0.5 : -3...0, using: &dice) * slowness
+                return .random(in: patches ? -1...0.5 : -3...0) * slowness
             }
-            return hit + .random(in: -0.3...0.3, using: &dice)
+            return hit + .random(in: -0.3...0.3)
         }
 
         /// Lets a DIMM come or go and kdump-tools reload, `pause` seconds earlier.

@@ -7,11 +7,11 @@ import Testing
 extension GuestTests {
     /// The daemon beside others who load and unload crash kernels: administrators and kdump-tools.
     @Suite struct CompanyTests {
-        /// A machine as Debian makes it, with the daemon and nothing configured for it but `settings`.
-        private func company(_ settings: String = "") throws -> Machine {
+        /// A machine as Debian makes it, with the daemon and nothing configured for it.
+        private func company() throws -> Machine {
             let guest = try boot(MachineSettings(.v6_1, payload: Machine.payload))
             try guest.installDaemon()
-            try guest.expect("printf '\(settings)' >/etc/default/kdump-hotplugd")
+            try guest.expect(": >/etc/default/kdump-hotplugd")
             try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
             return guest
         }

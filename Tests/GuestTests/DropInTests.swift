@@ -99,8 +99,7 @@ extension GuestTests {
         }
 
         private func install(_ guest: Machine) throws {
-            try guest.expect(
-                "apt-get install -qq /payload/kdump-hotplugd_*.deb")
+            try guest.expect("apt-get install -qq /payload/kdump-hotplugd_*.deb")
             #expect(try guest.expect("systemctl is-active kdump-hotplugd") == "active")
         }
 

@@ -59,8 +59,8 @@ extension GuestTests {
                 do {
                     print("[soak] \(round): \(try outcome(of: round))")
                     captured += 1
-                } catch let error as ExpectationFailedError {
-                    print("[soak] \(round): FAILED: \(error.expectation)")
+                } catch is ExpectationFailedError {
+                    print("[soak] \(round): FAILED, see above")
                 } catch {
                     print("[soak] \(round): FAILED: \(error)")
                     Issue.record(error, "\(round)")
