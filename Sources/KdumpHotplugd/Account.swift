@@ -59,8 +59,10 @@ struct Account: Equatable {
             .verdict: Account.word(for: outcome.look.verdict)
         ]
         let next: Next
+        // What somebody has unloaded after a refresh is of no use to anybody.
+        let isIdle = outcome.refreshes.isEmpty || outcome.look.verdict == .nothingLoaded
         switch outcome.end {
-        case .settled where outcome.refreshes.isEmpty:
+        case .settled where isIdle:
             (entry, status) = Account.untouched(outcome.look, obstacle: obstacle)
             next = Account.next(after: outcome.look.verdict, on: occasion)
         case .settled, .stillMoving:

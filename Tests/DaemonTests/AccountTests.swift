@@ -104,10 +104,12 @@ extension DaemonTests {
             #expect(account.entry == .waiting && account.next == .look(after: Engine.grace))
         }
 
-        @Test(arguments: [Occasion.hotplug, .routine])
-        func aLoadByAnotherIsLookedFor(occasion: Occasion) {
-            let account = account(.nothingLoaded, .settled, loaded: false, on: occasion)
+        @Test(arguments: [Occasion.hotplug, .routine], [[], [812_345]])
+        func aLoadByAnotherIsLookedFor(occasion: Occasion, refreshes: [UInt64]) {
+            let account = account(
+                .nothingLoaded, .settled, refreshes: refreshes, loaded: false, on: occasion)
             #expect(account.entry == .idle && account.next == .watch(.absent))
+            #expect(account.status.hasPrefix("A crash now leaves no dump"))
         }
 
         @Test func routineLooksAreSilentWhileAllIsWell() {
