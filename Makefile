@@ -74,7 +74,7 @@ costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) run Demo costs
 
-bench: build ## Measure beside the peers and write docs/benchmarks.md: about 40 minutes
+bench: build ## Measure beside the peers and write docs/benchmarks.md: about two hours
 	.ci/dependencies python3-matplotlib
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload

@@ -55,7 +55,9 @@ def milliseconds(microseconds):
 
 def ratio(large, small):
     """How many times larger."""
-    return "unknown" if large is None or not small else f"{large / small:,.0f}"
+    if large is None or not small:
+        return "unknown"
+    return f"{large / small:,.0f}" if large >= 10 * small else f"{large / small:.1f}"
 
 
 def table(header, lines):
