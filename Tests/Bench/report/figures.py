@@ -48,7 +48,7 @@ def p99(numbers):
 
 def milliseconds(microseconds):
     if microseconds is None:
-        return "not seen"
+        return "–"
     value = microseconds / 1000
     return f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
@@ -56,7 +56,7 @@ def milliseconds(microseconds):
 def ratio(large, small):
     """How many times larger."""
     if large is None or not small:
-        return "unknown"
+        return "–"
     return f"{large / small:,.0f}" if large >= 10 * small else f"{large / small:.1f}"
 
 
