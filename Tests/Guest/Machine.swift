@@ -169,8 +169,14 @@ package final class Machine {
         return path
     }
 
+    /// The end of a console, and before it how a crash began: the capture kernel has said much since.
     private static func tail(of path: String) -> String {
         let text = (try? String(contentsOfFile: path, encoding: .isoLatin1)) ?? ""
-        return text.split(whereSeparator: \.isNewline).suffix(40).joined(separator: "\n")
+        let lines = text.split(whereSeparator: \.isNewline)
+        let crash = lines.firstIndex { line in
+            ["Oops: ", "BUG: ", "Kernel panic"].contains { line.contains($0) }
+        }
+        let cause = crash.map { lines[$0...].prefix(20) + ["…"] } ?? []
+        return (cause + lines.suffix(40)).joined(separator: "\n")
     }
 }
