@@ -23,8 +23,9 @@ def windows(lines, directory):
     """One dot for each refresh: the lock as the kernel records it, and what the observer saw."""
     kernels = figures.grouped(lines, "kernel")
     figure, axes = plt.subplots(1, len(kernels), figsize=(10, 3.4), sharey=True, squeeze=False)
+    # One list for all: not every kernel updates an image itself, and the axes are shared.
+    ways = max((list(figures.grouped(some, "way")) for some in kernels.values()), key=len)
     for axis, ((kernel,), some) in zip(axes[0], kernels.items()):
-        ways = list(figures.grouped(some, "way"))
         for column, colour, shift, label in (
                 ("unprotected_us", "tab:red", 0.14, "kexec lock held or nothing loaded"),
                 ("unloaded_us", "tab:blue", -0.14, "seen unloaded by the observer")):
@@ -38,7 +39,7 @@ def windows(lines, directory):
         axis.set_yticks(range(len(ways)), [way for (way,) in ways])
         axis.grid(axis="x", alpha=0.3)
     axes[0][0].invert_yaxis()
-    axes[0][-1].legend(loc="lower right", fontsize=7)
+    axes[0][-1].legend(loc="center left", bbox_to_anchor=(0, 0.3), fontsize=7)
     save(figure, directory, "windows")
 
 
@@ -73,5 +74,5 @@ def growth(by_blocks, by_initrd, directory):
         axis.set_ylabel("ms without protection")
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=7)
+        axis.legend(loc="center right", bbox_to_anchor=(1, 0.35), fontsize=7)
     save(figure, directory, "growth")
