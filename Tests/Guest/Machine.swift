@@ -45,9 +45,7 @@ package final class Machine {
         }
     }
 
-    private init(
-        _ settings: MachineSettings, _ image: GuestImage
-    ) throws(GuestError) {
+    private init(_ settings: MachineSettings, _ image: GuestImage) throws(GuestError) {
         let begin = ContinuousClock.now
         let deadline = Deadline(in: Self.patience)
         let directory = try Self.newDirectory()

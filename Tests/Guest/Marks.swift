@@ -41,9 +41,7 @@ package struct MarkReport: Sendable {
 
 extension Machine {
     /// Marks at least `count` pages inside a physical range, which stay until the crash.
-    package func mark(
-        _ range: Range<UInt64>, count: Int
-    ) throws(GuestError) -> Marks {
+    package func mark(_ range: Range<UInt64>, count: Int) throws(GuestError) -> Marks {
         let nonce = UInt64.random(in: .min ... .max)
         let numbers = [range.lowerBound, UInt64(range.count), UInt64(count), nonce]
             .map { String($0, radix: 16) }.joined(separator: " ")

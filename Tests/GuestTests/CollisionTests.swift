@@ -56,9 +56,7 @@ extension GuestTests {
         /// It begins to load a second after its start, the daemon patches as soon as memory is online
         /// and reloads when it has read its files: when the two meet depends on how quick the machine
         /// is, so most rounds aim close to where they have met.
-        private func pause(
-            _ guest: Machine, near hits: [Double], patches: Bool
-        ) -> Double {
+        private func pause(_ guest: Machine, near hits: [Double], patches: Bool) -> Double {
             guard let hit = hits.randomElement(), Int.random(in: 0..<4) > 0 else {
                 // A quiet machine boots a guest in ten seconds.
                 let slowness = max(1, guest.bootTime.inSeconds / 10)
