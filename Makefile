@@ -74,7 +74,7 @@ costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) run Demo costs
 
-bench: build ## Measure beside the peers and write docs/benchmarks.md: an hour and a half
+bench: build ## Measure beside the peers and write docs/benchmarks.md: about 100 minutes
 	.ci/dependencies python3-matplotlib
 	rm -rf .build/payload
 	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
