@@ -9,22 +9,6 @@ enum Change: String, CaseIterable, Sendable {
     case nothing, dimmAdded, dimmRemoved, cpuAdded, cpuOfflined
 }
 
-/// Whose way of loading is used.
-enum Loading: String, CaseIterable, Sendable {
-    case kernel = "kexec -s"
-    case program = "kexec -c"
-    case distribution = "kdump-config load"
-
-    func load(_ guest: Machine) throws {
-        switch self {
-        case .kernel: try guest.loadCrashKernel(systemCall: "-s")
-        case .program: try guest.loadCrashKernel(systemCall: "-c")
-        case .distribution:
-            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
-        }
-    }
-}
-
 /// One cell of the matrix.
 struct Cell: Sendable, CustomTestStringConvertible {
     let kernel: Kernel
@@ -56,12 +40,13 @@ extension GuestTests {
     @Suite struct AuditTests {
         @Test(arguments: Cell.chosen)
         func `the audit says what the dump holds`(cell: Cell) throws {
-            let guest = try bootWithDaemon(cell.kernel)
+            let isRemoval = cell.change == .dimmRemoved
+            let guest = try guest(cell.kernel, isRemoval ? .installed : .loaded(cell.loading))
             var dimm: Range<UInt64>?
-            if cell.change == .dimmRemoved {
+            if isRemoval {
                 dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
+                try cell.loading.load(guest)
             }
-            try cell.loading.load(guest)
             switch cell.change {
             case .nothing: break
             case .dimmAdded: dimm = try guest.hotAdd(megabytes: 256, id: "dimm")

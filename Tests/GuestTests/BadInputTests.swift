@@ -35,11 +35,8 @@ extension GuestTests {
         ]
 
         @Test func `on 6.1 the image stays, whatever is wrong, and still dumps`() throws {
-            let guest = try bootWithDaemon(.v6_1)
+            let guest = try guest(.v6_1, .watched(.kernel))
             try guest.expect(": >/run/empty; truncate -s 300M /run/huge")
-            try guest.loadCrashKernel()
-            try guest.startDaemon()
-            try guest.waitUntilOK()
             try guest.traceLoads()
             for fault in faults {
                 try guest.configureDaemon(
@@ -92,7 +89,7 @@ extension GuestTests {
         }
 
         @Test func `without crashkernel= the daemon idles and says how to change that`() throws {
-            let guest = try bootWithDaemon(.v6_1) { $0.crashkernel = nil }
+            let guest = try guest(.v6_1, .installed) { $0.crashkernel = nil }
             try guest.startDaemon()
             try guest.hotAddCPU(socket: 2)
             let words = "no memory is reserved for a crash kernel; add crashkernel=256M or more"

@@ -13,25 +13,27 @@ extension GuestTests {
     @Suite struct CollisionTests {
         private static let isSoak =
             ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_SOAK"] != nil
+        /// How many seconds kdump-tools takes to reload on a quiet machine with two cores.
+        private static let quietReload = 2.0
         /// How many collisions are made in each test: less in an ordinary run than by `make soak`.
         private static let wanted = isSoak ? 25 : 3
 
         @Test(arguments: [true, false])
         func `on 6.1 kdump-tools and the daemon load at the same time`(patches: Bool) throws {
-            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            let guest = try guest(.v6_1, .loaded(.distribution)) { $0.sharesMemory = true }
             try guest.expect(
                 "echo KDUMP_HOTPLUGD_NO_PATCH=\(patches ? 0 : 1) >/etc/default/kdump-hotplugd")
-            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.traceLoads()
+            let slowness = try slowness(guest)
             var rounds: [Machine.Collision] = []
             var hits: [Double] = []
             // A round in which the two miss each other is none of those wanted; an odd number of rounds
             // leaves the DIMM plugged in, for the marks.
             while hits.count < Self.wanted || rounds.count.isMultiple(of: 2) {
                 try #require(rounds.count < 10 * Self.wanted, "they hardly ever meet")
-                let pause = pause(guest, near: hits, patches: patches)
+                let pause = pause(near: hits, patches: patches, slowness)
                 let round = try play(guest, pause, isAddition: rounds.count.isMultiple(of: 2))
                 rounds.append(round)
                 if round.loads > 0 { hits.append(pause) }
@@ -56,13 +58,20 @@ extension GuestTests {
         /// It begins to load a second after its start, the daemon patches as soon as memory is online
         /// and reloads when it has read its files: when the two meet depends on how quick the machine
         /// is, so most rounds aim close to where they have met.
-        private func pause(_ guest: Machine, near hits: [Double], patches: Bool) -> Double {
+        private func pause(
+            near hits: [Double], patches: Bool, _ slowness: Double
+        ) -> Double {
             guard let hit = hits.randomElement(), Int.random(in: 0..<4) > 0 else {
-                // A quiet machine boots a guest in ten seconds.
-                let slowness = max(1, guest.bootTime.inSeconds / 10)
                 return .random(in: patches ? -1...0.5 : -3...0) * slowness
             }
             return hit + .random(in: -0.3...0.3)
+        }
+
+        /// How many times longer than on a quiet machine things take.
+        private func slowness(_ guest: Machine) throws -> Double {
+            let begin = ContinuousClock.now
+            try guest.expect("kdump-config reload")
+            return max(1, begin.duration(to: .now).inSeconds / Self.quietReload)
         }
 
         /// Lets a DIMM come or go and kdump-tools reload, `pause` seconds earlier.

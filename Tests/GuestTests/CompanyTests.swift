@@ -9,10 +9,8 @@ extension GuestTests {
     @Suite struct CompanyTests {
         /// A machine as Debian makes it, with the daemon and nothing configured for it.
         private func company() throws -> Machine {
-            let guest = try boot(MachineSettings(.v6_1, payload: Machine.payload))
-            try guest.installDaemon()
+            let guest = try guest(.v6_1, .loaded(.distribution))
             try guest.expect(": >/etc/default/kdump-hotplugd")
-            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
             return guest
         }
 

@@ -13,7 +13,7 @@ extension GuestTests {
         func `a removed DIMM that the kernel forgets stays only without the daemon`(
             kernel: Kernel, daemon: Bool
         ) throws {
-            let guest = try bootWithDaemon(kernel)
+            let guest = try guest(kernel, .installed)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.loadCrashKernel()
             if daemon {
@@ -41,7 +41,7 @@ extension GuestTests {
         ) throws {
             let careless = Machine.captureCommandLine
                 .replacingOccurrences(of: " acpi_no_memhotplug", with: "")
-            let guest = try bootWithDaemon(kernel)
+            let guest = try guest(kernel, .installed)
             try guest.expect("sed -i /COMMAND_LINE/d /etc/default/kdump-hotplugd")
             try guest.loadCrashKernel(commandLine: careless)
             #expect(try guest.report().commandLine?.lacks == ["acpi_no_memhotplug"])
@@ -67,10 +67,7 @@ extension GuestTests {
         }
 
         @Test func `a damaged byte is found, and the daemon loads a whole image`() throws {
-            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
-            try guest.loadCrashKernel()
-            try guest.startDaemon()
-            try guest.waitUntilOK()
+            let guest = try guest(.v6_1, .watched(.kernel)) { $0.sharesMemory = true }
             #expect(try guest.report().integrity == "verified")
             // In the initrd, near the top of the reserve's lower half: any byte will do.
             let reserve = try #require(try guest.reservedMemory().first)
@@ -89,10 +86,9 @@ extension GuestTests {
         /// The memory ranges of the core header vanish, and no event says so.
         @Test(arguments: [true, false])
         func `what no event announces is found by a scrub`(scrubs: Bool) throws {
-            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            let guest = try guest(.v6_1, .loaded(.kernel)) { $0.sharesMemory = true }
             let seconds = scrubs ? 3 : 0
             try guest.expect("echo KDUMP_HOTPLUGD_SCRUB=\(seconds) >>/etc/default/kdump-hotplugd")
-            try guest.loadCrashKernel()
             try guest.startDaemon()
             try guest.waitUntilOK()
             if !scrubs {
@@ -111,9 +107,7 @@ extension GuestTests {
 
         /// A kernel that did not keep the image up says so in its log, and only there.
         @Test func `on 6.12 the kernel's own admission leads to a look`() throws {
-            let guest = try bootWithDaemon(.v6_12)
-            try guest.loadCrashKernel()
-            try guest.startDaemon()
+            let guest = try guest(.v6_12, .watched(.kernel))
             try guest.expect("sleep 4")
             let covers = "journalctl -u kdump-hotplugd | grep -c 'crash kernel covers'"
             let before = try guest.expect(covers)

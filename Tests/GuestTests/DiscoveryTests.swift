@@ -8,10 +8,8 @@ extension GuestTests {
     @Suite struct DiscoveryTests {
         @Test(arguments: [true, false])
         func `on 6.1 the file of kdump-tools is all a reload needs`(daemon: Bool) throws {
-            let guest = try boot(MachineSettings(.v6_1, payload: Machine.payload))
-            try guest.installDaemon()
+            let guest = try guest(.v6_1, .loaded(.distribution))
             try guest.expect("echo KDUMP_HOTPLUGD_NO_PATCH=1 >/etc/default/kdump-hotplugd")
-            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
             let reload = try #require(try guest.report().reload)
             #expect(reload.kernel == "/var/lib/kdump/vmlinuz")
             #expect(reload.initrd == "/var/lib/kdump/initrd.img")
@@ -42,9 +40,8 @@ extension GuestTests {
         /// An image that a failed load lost comes back, although nobody knows its command line but
         /// the file; and what is switched off in the file is not loaded.
         @Test func `on 6.1 a lost image comes back as it is configured`() throws {
-            let guest = try boot(MachineSettings(.v6_1, payload: Machine.payload))
-            try guest.installDaemon()
-            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
+            let guest = try guest(.v6_1, .loaded(.distribution))
+            try guest.expect(": >/etc/default/kdump-hotplugd")
             let resident = try #require(try guest.report().commandLine?.text)
             try guest.expect(
                 """

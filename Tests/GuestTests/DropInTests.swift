@@ -22,7 +22,7 @@ extension GuestTests {
 
         @Test(arguments: [Debian.debian12, .debian13])
         func `kdump-tools alone loses what is added`(debian: Debian) throws {
-            let guest = try boot(debian)
+            let guest = try machine(debian)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.hotAddCPU(socket: 2)
             try guest.expect("udevadm settle")
@@ -38,7 +38,7 @@ extension GuestTests {
 
         @Test(arguments: [Debian.debian12, .debian13])
         func `with the package the dump on disk has all of it`(debian: Debian) throws {
-            let guest = try boot(debian)
+            let guest = try machine(debian)
             let failures = try guest.failedRuleReloads()
             try install(guest)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
@@ -58,7 +58,7 @@ extension GuestTests {
 
         @Test(arguments: [Debian.debian12])
         func `a purge leaves everything as it was`(debian: Debian) throws {
-            let guest = try boot(debian) { $0.sharesMemory = true }
+            let guest = try machine(debian) { $0.sharesMemory = true }
             let before = try files(guest)
             let failures = try guest.failedRuleReloads()
             try install(guest)
@@ -79,20 +79,15 @@ extension GuestTests {
             #expect(try guest.failedRuleReloads() > failures)
         }
 
-        /// Boots a Debian, and waits until its kdump-tools has loaded the crash kernel.
-        private func boot(
+        /// A Debian whose kdump-tools has loaded the crash kernel at boot.
+        private func machine(
             _ debian: Debian, _ adjust: (inout MachineSettings) -> Void = { _ in }
         ) throws -> Machine {
             var settings = MachineSettings(debian.kernel, payload: Machine.packages)
             settings.isWholeSystem = true
             settings.crashkernel = "256M"
             adjust(&settings)
-            let image = try GuestTests.image.get().system(debian.suite)
-            let guest = try Machine.boot(settings, image)
-            try guest.waitUntil("grep -q 1 /sys/kernel/kexec_crash_loaded")
-            // The rule runs for what is there at boot, too, and fails if a slow boot has loaded by then.
-            try guest.expect("udevadm settle")
-            print("[guest] Debian \(debian.suite): booted in \(guest.bootTime.inSeconds) s")
+            let guest = try GuestTests.debian(debian.suite, settings)
             // Debian's own level 31 leaves out what belongs to processes, as the marked pages do.
             try guest.expect("echo 'MAKEDUMP_ARGS=\"-c -d 23\"' >>/etc/default/kdump-tools")
             return guest

@@ -7,29 +7,34 @@ import Testing
 /// All tests in guests, as many at a time as there are processors.
 ///
 /// A test blocks its thread, and Swift makes one for each processor; a guest waits for half its life.
-@Suite enum GuestTests {
+@Suite(.told) enum GuestTests {
     /// Made once for all of them.
     static let image = Result { try GuestImage.prepare() }
 
     /// How many pages are marked at least where a dump is searched for them.
     static let marked = 4_096
 
-    /// Boots a guest.
-    static func boot(_ settings: MachineSettings) throws -> Machine {
-        let guest = try Machine.boot(settings, image.get())
-        print("[guest] \(settings.kernel): booted in \(guest.bootTime.inSeconds) s")
-        return guest
-    }
+    private static let store = MachineStore()
 
-    /// Boots a guest with the daemon installed and configured, and not started.
-    static func bootWithDaemon(
-        _ kernel: Kernel, _ adjust: (inout MachineSettings) -> Void = { _ in }
+    /// A guest of a kernel's own, resumed at the moment that a test begins with.
+    static func guest(
+        _ kernel: Kernel, _ beginning: Beginning,
+        _ adjust: (inout MachineSettings) -> Void = { _ in }
     ) throws -> Machine {
         var settings = MachineSettings(kernel, payload: Machine.payload)
         adjust(&settings)
-        let guest = try boot(settings)
-        try guest.installDaemon()
-        try guest.configureDaemon()
+        return try store.machine(settings, image.get(), beginning)
+    }
+
+    /// A whole Debian of a suite, as it is after its boot, in which kdump-tools has loaded.
+    static func debian(_ suite: String, _ settings: MachineSettings) throws -> Machine {
+        try store.machine(settings, image.get().system(suite), .booted)
+    }
+
+    /// Boots a guest, where the boot is part of the test.
+    static func boot(_ settings: MachineSettings) throws -> Machine {
+        let guest = try Machine.boot(settings, image.get())
+        print("[guest] \(settings.kernel): booted in \(guest.startTime.inSeconds) s")
         return guest
     }
 

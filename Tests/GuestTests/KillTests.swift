@@ -29,9 +29,8 @@ extension GuestTests {
         func `on 6.1 a killed daemon leaves no wrong image that calls itself right`(
             patches: Bool
         ) throws {
-            let guest = try bootWithDaemon(.v6_1) { $0.sharesMemory = true }
+            let guest = try guest(.v6_1, .loaded(.kernel)) { $0.sharesMemory = true }
             try guest.configureDaemon(patches: patches)
-            try guest.loadCrashKernel()
             try guest.prepareKills()
             try guest.startDaemon()
             try guest.waitUntilOK()

@@ -11,7 +11,7 @@ extension GuestTests {
     @Suite struct LoaderTests {
         @Test(arguments: [Kernel.v6_1, .v6_12, .v7])
         func `an image loaded by kexec -c dumps`(kernel: Kernel) throws {
-            let guest = try boot(MachineSettings(kernel))
+            let guest = try guest(kernel, .booted)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.hotAddCPU(socket: 2)
             try guest.loadCrashKernel(systemCall: "-c")
@@ -26,7 +26,7 @@ extension GuestTests {
         func `an image loaded by kdump-tools dumps, and misses what is added`(
             kernel: Kernel
         ) throws {
-            let guest = try boot(MachineSettings(kernel))
+            let guest = try guest(kernel, .booted)
             #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "0")
             try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
             let command = try guest.expect("cat /var/crash/kexec_cmd")

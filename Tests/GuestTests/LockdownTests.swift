@@ -14,7 +14,7 @@ extension GuestTests {
         func `an image loaded before the lockdown stays and dumps`(
             kernel: Kernel, level: Lockdown
         ) throws {
-            let guest = try boot(MachineSettings(kernel))
+            let guest = try guest(kernel, .booted)
             try guest.loadCrashKernel()
             #expect(try guest.run("head -c 1 /proc/kcore").status == 0)
             try guest.lockDown(level)
@@ -28,7 +28,7 @@ extension GuestTests {
 
         @Test(arguments: [Kernel.v6_1, .v6_12, .v7])
         func `a load refused by the lockdown costs the loaded image`(kernel: Kernel) throws {
-            let guest = try boot(MachineSettings(kernel))
+            let guest = try guest(kernel, .booted)
             try guest.loadCrashKernel()
             try guest.lockDown(.integrity)
             #expect(try guest.expect(loaded) == "1")

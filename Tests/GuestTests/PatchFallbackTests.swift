@@ -13,7 +13,7 @@ extension GuestTests {
 
         @Test(arguments: Bar.allCases)
         func `on 6.1 what bars a patch is named, and all is reloaded`(bar: Bar) throws {
-            let guest = try bootWithDaemon(.v6_1)
+            let guest = try guest(.v6_1, .installed)
             try guest.configureDaemon(patches: bar != .switchedOff)
             // kexec's -i makes an image without a digest.
             try guest.loadCrashKernel(systemCall: bar == .withoutDigest ? "-c -i" : "-s")
@@ -36,8 +36,7 @@ extension GuestTests {
         func `on 6.1 a patch that fails after the drop is made good`(
             failures: Int, canReload: Bool
         ) throws {
-            let guest = try bootWithDaemon(.v6_1)
-            try guest.loadCrashKernel()
+            let guest = try guest(.v6_1, .loaded(.kernel))
             try guest.configureDaemon(
                 kernel: canReload ? "/boot/vmlinuz-$(uname -r)" : "/boot/none")
             try guest.spoilLoads(failures)

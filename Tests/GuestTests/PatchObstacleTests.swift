@@ -9,10 +9,7 @@ extension GuestTests {
     /// `--no-patch` and an image without a digest are in PatchFallbackTests.
     @Suite struct PatchObstacleTests {
         @Test func `on 6.12 whatever forbids all loads is named, and the image stays`() throws {
-            let guest = try bootWithDaemon(.v6_12)
-            try guest.loadCrashKernel(systemCall: "-c")
-            try guest.startDaemon()
-            try guest.waitUntilOK()
+            let guest = try guest(.v6_12, .watched(.program))
             #expect(try guest.report().patchObstacle == nil)
             // The one load that is left is the patch for this DIMM.
             try guest.expect("sysctl -q kernel.kexec_load_limit_panic=1")
@@ -52,13 +49,10 @@ extension GuestTests {
         @Test func `on 6.1 a header that has outgrown its place is reloaded into a larger one`()
             throws
         {
-            let guest = try bootWithDaemon(.v6_1) { settings in
+            let guest = try guest(.v6_1, .watched(.kernel)) { settings in
                 let holes = (0..<64).map { "4K$\(64 + 4 * $0)M" }
                 settings.commandLine = "memmap=" + holes.joined(separator: ",")
             }
-            try guest.loadCrashKernel()
-            try guest.startDaemon()
-            try guest.waitUntilOK()
             let before = try #require(try guest.report().coreHeader)
             #expect(before.entries == 70 && before.place.size == 4096)
             try guest.expect("systemctl stop kdump-hotplugd")

@@ -35,10 +35,7 @@ extension GuestTests {
 
         @Test(arguments: Pair.all)
         func `a machine that grew is patched and dumps whole`(pair: Pair) throws {
-            let guest = try bootWithDaemon(pair.kernel) { $0.sharesMemory = true }
-            try pair.loading.load(guest)
-            try guest.startDaemon()
-            try guest.waitUntilOK()
+            let guest = try guest(pair.kernel, .watched(pair.loading)) { $0.sharesMemory = true }
             try guest.traceLoads()
             let before = try resident(guest)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
@@ -61,13 +58,10 @@ extension GuestTests {
         /// the dump would be a phantom.
         @Test(arguments: Pair.inChains)
         func `seven patches in a row, by two daemons, leave one whole image`(pair: Pair) throws {
-            let guest = try bootWithDaemon(pair.kernel) {
+            let guest = try guest(pair.kernel, .watched(pair.loading)) {
                 $0.sharesMemory = true
                 $0.losesCPUs = true
             }
-            try pair.loading.load(guest)
-            try guest.startDaemon()
-            try guest.waitUntilOK()
             try guest.traceLoads()
             let before = try resident(guest)
             let steps: [(Machine) throws -> Void] = [
@@ -107,7 +101,7 @@ extension GuestTests {
         func `a phantom is patched away, and the kernel goes on by itself`(
             kernel: Kernel
         ) throws {
-            let guest = try bootWithDaemon(kernel)
+            let guest = try guest(kernel, .installed)
             let gone = try guest.hotAdd(megabytes: 256, id: "gone")
             try guest.loadCrashKernel()
             try guest.startDaemon()

@@ -8,7 +8,7 @@ extension GuestTests {
     @Suite struct RemovalTests {
         @Test(arguments: [true, false])
         func `on 6.1 a removed DIMM is listed only without the daemon`(daemon: Bool) throws {
-            let guest = try bootWithDaemon(.v6_1)
+            let guest = try guest(.v6_1, .installed)
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.loadCrashKernel()
             if daemon {

@@ -7,7 +7,7 @@ extension GuestTests {
     /// The daemon as systemd's service: hung, killed, stopped, and in the way of others.
     @Suite struct ServiceTests {
         @Test func `on 6.1 a hung daemon is replaced by one that is right again`() throws {
-            let guest = try bootWithDaemon(.v6_1)
+            let guest = try guest(.v6_1, .loaded(.kernel))
             // The unit's own minute is for machines that load slowly; the mechanism is the same.
             try guest.expect(
                 """
@@ -16,7 +16,6 @@ extension GuestTests {
                 >/run/systemd/system/kdump-hotplugd.service.d/test.conf
                 systemctl daemon-reload
                 """)
-            try guest.loadCrashKernel()
             try guest.startDaemon()
             try guest.waitUntilOK()
             let first = try guest.expect("systemctl show -P MainPID kdump-hotplugd")
@@ -34,8 +33,7 @@ extension GuestTests {
         @Test func `on 6.1 rules are masked, a busy kernel is waited for, and a stop leaves all`()
             throws
         {
-            let guest = try bootWithDaemon(.v6_1)
-            try guest.loadCrashKernel()
+            let guest = try guest(.v6_1, .loaded(.kernel))
             try expectMaskedRules(guest)
             try expectPatience(guest)
             try guest.expect("systemctl stop kdump-hotplugd")
@@ -69,7 +67,7 @@ extension GuestTests {
 
         /// A rule like SUSE's, which its service copies to /run on every load.
         @Test func `on 6.1 a rule in /run is masked in /etc, also after a loss of power`() throws {
-            let guest = try bootWithDaemon(.v6_1)
+            let guest = try guest(.v6_1, .loaded(.kernel))
             try guest.expect(
                 """
                 mkdir -p /usr/lib/kdump /run/udev/rules.d
@@ -84,7 +82,6 @@ extension GuestTests {
                     "udevadm trigger --action=online /sys/devices/system/memory/memory0 --settle")
                 return try guest.run("[ -e /run/rule-ran ]").status == 0
             }
-            try guest.loadCrashKernel()
             #expect(try runs())
             try guest.startDaemon()
             #expect(try !runs())
@@ -126,16 +123,13 @@ extension GuestTests {
         /// A kernel that asks to be aligned to 1 GiB looks right and fits nowhere in 192 MiB, which
         /// the kernel finds out after it has dropped the old image.
         @Test func `on 6.1 a load that fails after the drop is alarmed and repeated`() throws {
-            let guest = try bootWithDaemon(.v6_1)
+            let guest = try guest(.v6_1, .watched(.kernel))
             // kernel_alignment of the boot protocol, four bytes at 0x230.
             try guest.expect(
                 """
                 cp /boot/vmlinuz-$(uname -r) /run/good; cp /run/good /run/kernel
                 printf '\\0\\0\\0\\100' | dd of=/run/kernel bs=1 seek=$((0x230)) conv=notrunc
                 """)
-            try guest.loadCrashKernel()
-            try guest.startDaemon()
-            try guest.waitUntilOK()
             try guest.configureDaemon(kernel: "/run/kernel", patches: false)
             try guest.startDaemon()
             try guest.hotAddCPU(socket: 2)

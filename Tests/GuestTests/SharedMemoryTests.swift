@@ -10,9 +10,7 @@ extension GuestTests {
     @Suite struct SharedMemoryTests {
         @Test(arguments: [false, true])
         func `on 6.1 one flipped byte of the image costs the dump`(damaged: Bool) throws {
-            var settings = MachineSettings(.v6_1)
-            settings.sharesMemory = true
-            let guest = try boot(settings)
+            let guest = try guest(.v6_1, .booted) { $0.sharesMemory = true }
             #expect(throws: GuestError.self) { try guest.memory(at: (1 << 30) - 1, count: 2) }
             let start = try #require(try guest.reservedMemory().first?.lowerBound)
             #expect(try guest.memory(at: start, count: 4) == [0, 0, 0, 0])
@@ -22,6 +20,7 @@ extension GuestTests {
             #expect(try guest.memory(at: start, count: 4) == magic)
             guard damaged else {
                 #expect(try crash(guest).processors == 2)
+                #expect(guest.console.contains("Linux version"))
                 return
             }
             // Padding of the ELF header: nothing but the digest is wrong then.
@@ -33,7 +32,8 @@ extension GuestTests {
             // Purgatory finds it, and hangs for ever; undamaged the dump takes a third of this time.
             #expect(throws: GuestError.self) { try guest.crash(within: .seconds(30)) }
             #expect(guest.console.contains("sysrq: Trigger a crash"))
-            #expect(guest.console.split(separator: "Linux version").count == 2, "no second kernel")
+            // The guest was resumed: its console has no kernel's beginning but the capture kernel's.
+            #expect(!guest.console.contains("Linux version"), "no second kernel")
         }
     }
 }

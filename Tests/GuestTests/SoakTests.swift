@@ -73,10 +73,9 @@ extension GuestTests {
         /// Lives through a round, and says what came of it.
         private func outcome(of round: Round) throws -> String {
             let begin = ContinuousClock.now
-            let guest = try bootWithDaemon(round.kernel) { $0.losesCPUs = true }
-            try round.plan.loading.load(guest)
-            try guest.startDaemon()
-            try guest.waitUntilOK()
+            let guest = try guest(round.kernel, .watched(round.plan.loading)) {
+                $0.losesCPUs = true
+            }
             try guest.traceLoads()
             for step in round.plan.steps {
                 try step.make(in: guest)

@@ -7,8 +7,7 @@ extension GuestTests {
     /// What cannot be looked at is called unknown, with its reason, and never judged.
     @Suite struct UnknownTests {
         @Test func `on 6.1 whatever hides the image is named`() throws {
-            let guest = try bootWithDaemon(.v6_1)
-            try guest.loadCrashKernel()
+            let guest = try guest(.v6_1, .loaded(.kernel))
             #expect(try guest.report().integrity == "verified")
             try expectUnknown(
                 guest, "mount --bind /etc/hostname /sys/kernel/btf/vmlinux",
@@ -25,8 +24,7 @@ extension GuestTests {
         }
 
         @Test func `on 6.12 confidentiality hides the image, and the kernel is believed`() throws {
-            let guest = try bootWithDaemon(.v6_12)
-            try guest.loadCrashKernel()
+            let guest = try guest(.v6_12, .loaded(.kernel))
             try guest.lockDown(.confidentiality)
             let report = try guest.report()
             #expect(report.verdict == "OK" && report.integrity == "unknown")
@@ -39,7 +37,11 @@ extension GuestTests {
         func `on 6.1 a machine booted into lockdown is seen to be unprotected`(
             level: Lockdown
         ) throws {
-            let guest = try bootWithDaemon(.v6_1) { $0.commandLine = "lockdown=\(level.rawValue)" }
+            var settings = MachineSettings(.v6_1, payload: Machine.payload)
+            settings.commandLine = "lockdown=\(level.rawValue)"
+            let guest = try boot(settings)
+            try guest.installDaemon()
+            try guest.configureDaemon()
             try guest.startDaemon()
             let check = try guest.check()
             #expect(check.status == 2)
@@ -50,11 +52,8 @@ extension GuestTests {
         /// A locked-down kernel takes no patch, and refuses a kernel that it does not trust, as it
         /// trusts none here, only after it has dropped the image in place.
         @Test func `on 6.1 a lockdown costs no image`() throws {
-            let guest = try bootWithDaemon(.v6_1)
-            try guest.loadCrashKernel()
+            let guest = try guest(.v6_1, .watched(.kernel))
             try guest.traceLoads()
-            try guest.startDaemon()
-            try guest.waitUntilOK()
             try guest.lockDown(.integrity)
             try guest.hotAddCPU(socket: 2)
             try guest.waitUntil(

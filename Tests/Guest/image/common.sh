@@ -15,7 +15,7 @@ as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 # Installs the programs that these scripts and the tests run, where one of them is missing.
 need_host_tools() {
     local program missing=()
-    local -A package_of=([qemu-system-x86_64]=qemu-system-x86 [mmdebstrap]=mmdebstrap [cpio]=cpio
+    local -A package_of=([qemu-system-x86_64]=qemu-system-x86 [qemu-img]=qemu-utils [mmdebstrap]=mmdebstrap [cpio]=cpio
         [busybox]=busybox-static [zstd]=zstd [mke2fs]=e2fsprogs [modprobe]=kmod [xz]=xz-utils
         [flock]=util-linux)
     PATH=$PATH:/usr/sbin:/sbin

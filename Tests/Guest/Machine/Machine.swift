@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Synchronization
 
 /// A running test guest: Debian with a real kernel, systemd and udevd, in QEMU.
 ///
@@ -19,66 +18,107 @@ package final class Machine {
     /// What the guest is made of.
     package let settings: MachineSettings
     /// The time from starting QEMU until the shell in the guest answered.
-    package private(set) var bootTime: Duration = .zero
+    package private(set) var startTime: Duration = .zero
 
+    /// The CPUs that were plugged in and not brought online by the tests; see Crash.swift.
+    var unstartedCPUs: Set<Int> = []
+
+    let image: GuestImage
     let agent: Agent
     let machineProtocol: MachineProtocol
-    private let emulator: Emulator
-    /// How often a guest had to be started twice.
-    private static let repeats = Atomic(0)
-    let directory: String
+    let emulator: Emulator
+    let files: MachineFiles
 
-    /// Boots a guest, and returns when it takes commands.
+    /// Where a guest begins.
+    private enum Origin {
+        case boot
+        /// The moment at which another was saved.
+        case saved(SavedMachine)
+    }
+
+    /// Boots a guest, and returns when it takes commands; what it becomes can be saved if it `isToBeSaved`.
     ///
     /// QEMU 7.2 now and then goes on with what a kernel has just replaced in its own code: one of 265
     /// boots panicked at an int3 that was no longer there, before anything of ours ran. So a boot,
     /// which is before the test proper, may be repeated once; that is counted and printed.
     package static func boot(
-        _ settings: MachineSettings, _ image: GuestImage
+        _ settings: MachineSettings, _ image: GuestImage, isToBeSaved: Bool = false
     ) throws(GuestError) -> Machine {
+        Census.booted()
         do {
-            return try Machine(settings, image)
+            return try Machine(settings, image, from: .boot, isToBeSaved: isToBeSaved)
         } catch {
-            let count = repeats.add(1, ordering: .relaxed).newValue
-            print("[guest] boot of \(settings.kernel) repeated (\(count) so far): \(error)")
-            return try Machine(settings, image)
+            print(
+                "[guest] boot of \(settings.kernel) repeated (\(Census.repeated()) so far): \(error)"
+            )
+            return try Machine(settings, image, from: .boot, isToBeSaved: isToBeSaved)
         }
     }
 
-    private init(_ settings: MachineSettings, _ image: GuestImage) throws(GuestError) {
+    /// Goes on where `saved` was, with what is not inherent in a guest as `settings` say, and returns
+    /// when it takes commands.
+    static func resume(
+        _ saved: SavedMachine, _ settings: MachineSettings, isToBeSaved: Bool = false
+    ) throws(GuestError) -> Machine {
+        Census.resumed()
+        return try Machine(settings, saved.image, from: .saved(saved), isToBeSaved: isToBeSaved)
+    }
+
+    private init(
+        _ settings: MachineSettings, _ image: GuestImage, from origin: Origin, isToBeSaved: Bool
+    ) throws(GuestError) {
         let begin = ContinuousClock.now
         let deadline = Deadline(in: Self.patience)
-        let directory = try Self.newDirectory()
+        let files = try MachineFiles.make()
         self.settings = settings
-        self.directory = directory
+        self.image = image
+        self.files = files
         do {
-            if let payload = settings.payload {
-                try GuestImage.disk(
-                    of: payload, label: "payload", at: directory + "/payload.ext4")
-            }
-            let library = settings.losesCPUs ? directory + "/keep.so" : nil
+            let library = settings.losesCPUs ? files.directory + "/keep.so" : nil
             if let library { try Self.compile("keep.c", to: library) }
-            if settings.isWholeSystem {
-                try Guest.run(
-                    "/bin/cp",
-                    ["--sparse=always", image.disk, MachineSettings.diskFile(in: directory)])
-            }
-            agent = Agent(wire: try Wire(listeningAt: directory + "/agent"))
-            let control = try Wire(listeningAt: directory + "/qmp")
-            emulator = try Emulator(
-                arguments: settings.arguments(image, in: directory), directory: directory,
-                preloading: library)
+            let isFile = settings.sharesMemory || isToBeSaved
+            var arguments = try Self.arguments(settings, image, files, origin, memoryIsFile: isFile)
+            if case .saved = origin { arguments += ["-incoming", "defer"] }
+            agent = Agent(wire: try Wire(listeningAt: files.agent))
+            let control = try Wire(listeningAt: files.control)
+            emulator = try Emulator(arguments: arguments, files: files, preloading: library)
             try agent.wire.accept(by: deadline)
             try control.accept(by: deadline)
             machineProtocol = MachineProtocol(control)
             try machineProtocol.greet()
-            try agent.waitUntilReady(by: deadline)
+            switch origin {
+            case .boot: try agent.waitUntilReady(by: deadline)
+            case .saved(let saved): try machineProtocol.goOn(from: saved, by: deadline)
+            }
+            if settings.payload != nil { try mountPayload() } else { try expect("true") }
         } catch {
-            let seen = Self.tail(of: directory + "/console") + Self.tail(of: directory + "/qemu")
-            try? FileManager.default.removeItem(atPath: directory)
-            throw .refused("the guest does not boot: \(error)\n\(seen)")
+            let seen = Self.tail(of: files.console) + Self.tail(of: files.messages)
+            files.remove()
+            throw .refused("the guest does not start: \(error)\n\(seen)")
         }
-        bootTime = begin.duration(to: .now)
+        startTime = begin.duration(to: .now)
+    }
+
+    /// Makes the disk and the memory that the guest begins with, and says how QEMU finds them.
+    private static func arguments(
+        _ settings: MachineSettings, _ image: GuestImage, _ files: MachineFiles, _ origin: Origin,
+        memoryIsFile: Bool
+    ) throws(GuestError) -> [String] {
+        var memory = settings.anonymousMemory
+        if memoryIsFile { memory = settings.sharedMemory(in: files.memory) }
+        switch origin {
+        case .boot:
+            try files.makeDisk(over: image.disk, format: "raw")
+        case .saved(let saved):
+            try files.makeDisk(over: saved.files.disk, format: "qcow2")
+            if memoryIsFile {
+                try Guest.run("/bin/cp", ["--sparse=auto", saved.files.memory, files.memory])
+            } else {
+                memory = settings.copiedMemory(of: saved.files.memory)
+            }
+        }
+        return try settings.arguments(
+            image, files, memory: memory, payload: RunDirectory.disk(of: settings.payload))
     }
 
     deinit { shutdown() }
@@ -86,12 +126,12 @@ package final class Machine {
     /// Ends the guest at once; it has nothing that is worth a clean shutdown.
     package func shutdown() {
         emulator.kill()
-        try? FileManager.default.removeItem(atPath: directory)
+        files.remove()
     }
 
     /// Everything on the guest's console so far.
     package var console: String {
-        (try? String(contentsOfFile: directory + "/console", encoding: .isoLatin1)) ?? ""
+        (try? String(contentsOfFile: files.console, encoding: .isoLatin1)) ?? ""
     }
 
     /// Runs a command as root, by bash; `output` has both of its streams.
@@ -146,25 +186,12 @@ package final class Machine {
             .ended(
                 """
                 QEMU ended with status \(emulator.kill()) during \(what); it and its console said:
-                \(Self.tail(of: directory + "/qemu"))
-                \(Self.tail(of: directory + "/console"))
+                \(Self.tail(of: files.messages))
+                \(Self.tail(of: files.console))
                 """)
-        case .timedOut: .timedOut("\(what)\n\(Self.tail(of: directory + "/console"))")
+        case .timedOut: .timedOut("\(what)\n\(Self.tail(of: files.console))")
         default: error
         }
-    }
-
-    private static func newDirectory() throws(GuestError) -> String {
-        // Short: the path of a unix socket has 108 bytes.
-        let path = "/tmp/guest-\(String(UInt32.random(in: .min ... .max), radix: 36))"
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: false,
-                attributes: [.posixPermissions: 0o700])
-        } catch {
-            throw .tool("\(path): \(error)")
-        }
-        return path
     }
 
     /// The end of a console, and before it how a crash began: the capture kernel has said much since.

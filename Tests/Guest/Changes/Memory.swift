@@ -65,7 +65,7 @@ extension Machine {
         guard settings.sharesMemory, address <= end, UInt64(count) <= end - address else {
             throw .refused("no shared memory at 0x\(String(address, radix: 16))")
         }
-        let path = MachineSettings.memoryFile(in: directory)
+        let path = files.memory
         do {
             // Not for appending and not truncated: the file is mapped by QEMU.
             let file = try FileHandle(forUpdating: URL(filePath: path))

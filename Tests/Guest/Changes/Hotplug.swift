@@ -49,7 +49,11 @@ extension Machine {
             if let number = try processors().subtracting(before).first {
                 let switches = "/sys/devices/system/cpu/cpu\(number)/online"
                 // Onlining an online CPU, which a rule of the guest may have done, is no error.
-                if online { try expect("echo 1 >\(switches); grep -q 1 \(switches)") }
+                if online {
+                    try expect("echo 1 >\(switches); grep -q 1 \(switches)")
+                } else {
+                    unstartedCPUs.insert(number)
+                }
                 return number
             }
             guard !deadline.isOver else {

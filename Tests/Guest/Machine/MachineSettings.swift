@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a guest is made of: its kernel, its memory, its command line, its payload.
-package struct MachineSettings: Sendable {
+package struct MachineSettings: Sendable, Hashable {
     /// The kernel that the guest boots.
     package var kernel: Kernel
     /// A directory of this machine that the guest sees read-only as `/payload`.
@@ -32,56 +32,56 @@ package struct MachineSettings: Sendable {
         self.payload = payload
     }
 
-    /// QEMU's command line; sockets and files of this run are in `directory`.
-    func arguments(_ image: GuestImage, in directory: String) -> [String] {
-        let files = "\(image.root)/\(kernel)"
-        var arguments = [
+    /// These settings without what may differ from one resumed guest to the next.
+    var inherent: MachineSettings {
+        var settings = self
+        settings.payload = nil
+        settings.sharesMemory = false
+        settings.losesCPUs = false
+        return settings
+    }
+
+    /// QEMU's command line for a guest whose sockets and disk are in `files`.
+    ///
+    /// `backend` is the memory of boot, an `-object` with the name `ram`; `payload` the payload's disk.
+    func arguments(
+        _ image: GuestImage, _ files: MachineFiles, memory backend: String, payload: String
+    ) -> [String] {
+        let kernelFiles = "\(image.root)/\(kernel)"
+        return [
             "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
             // A kernel ≥ 6.9 that believes it is on bare metal ignores CPUs that were not there at
             // boot. TCG's own signature it does not know, VMware's it does.
             "-cpu", "qemu64,-hypervisor",
-            "-machine", "q35,vmport=on" + (sharesMemory ? ",memory-backend=ram" : ""),
+            "-machine", "q35,vmport=on,memory-backend=ram",
             "-smbios", "type=1,serial=VMware-kdump",
             // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.
             "-m", "\(memory)M,slots=\(slots),maxmem=256G",
             "-smp", "\(processors),maxcpus=\(processors + 2),sockets=\(processors + 2),cores=1",
-            "-kernel", "\(files)/vmlinuz", "-initrd", "\(files)/initramfs",
+            "-kernel", "\(kernelFiles)/vmlinuz", "-initrd", "\(kernelFiles)/initramfs",
             "-append", kernelArguments,
-            "-serial", "file:\(directory)/console",
-            "-serial", "unix:\(directory)/agent,server=off",
-            "-qmp", "unix:\(directory)/qmp,server=off",
-            "-drive", rootDrive(image, in: directory),
+            "-object", backend,
+            "-serial", "file:\(files.console)",
+            "-serial", "unix:\(files.agent),server=off",
+            "-qmp", "unix:\(files.control),server=off",
+            // Nothing of it has to survive this machine.
+            "-drive", "file=\(files.disk),if=virtio,format=qcow2,cache=unsafe",
             "-drive", "file=\(image.tools)/tools.ext4,if=virtio,format=raw,readonly=on",
+            "-drive", "file=\(payload),if=virtio,format=raw,readonly=on",
         ]
-        if payload != nil {
-            arguments += [
-                "-drive", "file=\(directory)/payload.ext4,if=virtio,format=raw,readonly=on",
-            ]
-        }
-        if sharesMemory {
-            let file = Self.memoryFile(in: directory)
-            arguments += [
-                "-object",
-                "memory-backend-file,id=ram,mem-path=\(file),size=\(memory)M,share=on",
-            ]
-        }
-        return arguments
     }
 
-    /// Where the memory of a guest that shares it lies.
-    static func memoryFile(in directory: String) -> String {
-        directory + "/memory"
+    /// Memory of the guest's own, which nobody outside sees.
+    var anonymousMemory: String { "memory-backend-ram,id=ram,size=\(memory)M" }
+
+    /// Memory in a file, which the guest changes.
+    func sharedMemory(in file: String) -> String {
+        "memory-backend-file,id=ram,mem-path=\(file),size=\(memory)M,share=on"
     }
 
-    /// Where the disk of a guest lies that is a whole system.
-    static func diskFile(in directory: String) -> String {
-        directory + "/root.ext4"
-    }
-
-    private func rootDrive(_ image: GuestImage, in directory: String) -> String {
-        isWholeSystem
-            ? "file=\(Self.diskFile(in: directory)),if=virtio,format=raw,cache=unsafe"
-            : "file=\(image.disk),if=virtio,format=raw,snapshot=on"
+    /// Memory that is at first what a file has; what the guest writes stays its own.
+    func copiedMemory(of file: String) -> String {
+        "memory-backend-file,id=ram,mem-path=\(file),size=\(memory)M,share=off"
     }
 
     /// Keeps the kernel from using CMPXCHG16B, bit 13 of word 4 (arch/x86/include/asm/cpufeatures.h).

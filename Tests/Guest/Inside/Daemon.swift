@@ -7,12 +7,10 @@ import Foundation
 /// What is installed is the payload that `make install` laid out, so the guests run what ships.
 extension Machine {
     /// What `make install` laid out for guests.
-    package static let payload = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../.build/payload").standardized.path
+    package static let payload = Repository.path(".build/payload")
 
     /// Where `make deb` leaves the Debian package, for guests that are a whole system.
-    package static let packages = URL(filePath: #filePath).deletingLastPathComponent()
-        .appending(path: "../../.build/deb").standardized.path
+    package static let packages = Repository.path(".build/deb")
 
     /// Copies the payload to its places and lets systemd and the journal know of it.
     package func installDaemon() throws(GuestError) {

@@ -6,7 +6,7 @@ import Foundation
 ///
 /// They lie outside the repository and are shared by all runs: a guest writes to a copy that goes
 /// away with it. What is under test is not in them; it comes on the payload disk of each guest.
-package struct GuestImage: Sendable {
+package struct GuestImage: Sendable, Hashable {
     /// Where the root disk and the kernels lie.
     let root: String
     /// Where guest-probe and what is made of it lie.
@@ -40,14 +40,24 @@ package struct GuestImage: Sendable {
         return GuestImage(root: root, tools: tools)
     }
 
+    /// Where a guest of `settings` is kept as it is after its boot: beside the image, and under a name
+    /// that stands for all that goes into it.
+    func savedPlace(of settings: MachineSettings) throws(GuestError) -> String {
+        let arguments = settings.arguments(
+            self, MachineFiles(directory: ""), memory: settings.anonymousMemory, payload: "")
+        let version = try Emulator.version.get()
+        let ingredients = ([version] + arguments).joined(separator: "\n")
+        let hash = try run("/bin/sh", ["-c", "printf %s \"$0\" | sha256sum", ingredients])
+        return "\(root)/saved-\(settings.kernel)-\(hash.prefix(16))"
+    }
+
     /// Runs a script of `image`, and returns the places that it names.
     private static func make(
         _ command: [String], _ progress: (String) -> Void
     ) throws(GuestError) -> [Substring: String] {
-        let scripts = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "image")
+        let script = Repository.path("Tests/Guest/image/\(command[0])")
         var places: [Substring: String] = [:]
-        try run("/bin/bash", [scripts.appending(path: command[0]).path] + command.dropFirst()) {
-            line in
+        try run("/bin/bash", [script] + command.dropFirst()) { line in
             let words = line.split(separator: " ", maxSplits: 1)
             if words.count == 2, ["root", "tools"].contains(words[0]) {
                 places[words[0]] = String(words[1])
@@ -56,17 +66,5 @@ package struct GuestImage: Sendable {
             }
         }
         return places
-    }
-
-    /// Makes a read-only ext4 disk of a directory, small enough to be made for every guest.
-    static func disk(of directory: String, label: String, at path: String) throws(GuestError) {
-        let size = try run("/usr/bin/du", ["-sm", directory]).split(separator: "\t").first
-        let megabytes = (size.flatMap { Int($0) } ?? 0) * 5 / 4 + 8
-        try run(
-            "/usr/sbin/mke2fs",
-            [
-                "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-L", label,
-                "-d", directory, path, "\(megabytes)M",
-            ])
     }
 }

@@ -21,19 +21,20 @@ extension Machine {
     /// Crashes a guest that is a whole system, lets the crash kernel that is loaded there do what it
     /// does, and returns what is on the disk when it reboots; the guest is of no use afterwards.
     package func crashToDisk() throws(GuestError) -> WrittenDump {
+        try refuseUnstartedCPUs()
         let begin = ContinuousClock.now
         let before = console.count
         try agent.start("echo c >/proc/sysrq-trigger")
         try waitForReboot(by: Deadline(in: Self.patience))
         let captureTime = begin.duration(to: .now)
-        let place = directory + "/crash"
-        try Guest.run(
-            "/usr/sbin/debugfs",
-            ["-R", "rdump /var/crash \(directory)", MachineSettings.diskFile(in: directory)])
-        let files =
+        let place = files.directory + "/crash"
+        let disk = files.directory + "/disk.ext4"
+        try Guest.run("/usr/bin/qemu-img", ["convert", "-O", "raw", files.disk, disk])
+        try Guest.run("/usr/sbin/debugfs", ["-R", "rdump /var/crash \(files.directory)", disk])
+        let names =
             FileManager.default.enumerator(atPath: place)?.compactMap { $0 as? String } ?? []
-        let dump = try readable(files.filter { !$0.hasSuffix("-incomplete") }, in: place)
-        let log = files.first { $0.contains("/dmesg.") }
+        let dump = try readable(names.filter { !$0.hasSuffix("-incomplete") }, in: place)
+        let log = names.first { $0.contains("/dmesg.") }
             .flatMap { try? String(contentsOfFile: "\(place)/\($0)", encoding: .isoLatin1) }
         return WrittenDump(
             file: dump, messages: log ?? "", captureTime: captureTime,
@@ -44,14 +45,14 @@ extension Machine {
     ///
     /// kdump-tools has makedumpfile write a stream, which makedumpfile must put in order before; where
     /// makedumpfile fails, it copies /proc/vmcore.
-    private func readable(_ files: [String], in place: String) throws(GuestError) -> String? {
-        if let stream = files.first(where: { $0.contains("/dump.") }) {
-            let dump = directory + "/dump"
+    private func readable(_ names: [String], in place: String) throws(GuestError) -> String? {
+        if let stream = names.first(where: { $0.contains("/dump.") }) {
+            let dump = files.directory + "/dump"
             try Guest.run(
                 "/bin/sh", ["-c", "makedumpfile -R \"$0\" <\"$1\"", dump, "\(place)/\(stream)"])
             return dump
         }
-        return files.first { $0.contains("/vmcore.") }.map { "\(place)/\($0)" }
+        return names.first { $0.contains("/vmcore.") }.map { "\(place)/\($0)" }
     }
 
     /// QEMU ends instead of rebooting, and with it the wire.

@@ -28,7 +28,7 @@ extension Machine {
     }
 
     private func spoiler() throws(GuestError) -> Data {
-        let library = directory + "/spoil.so"
+        let library = files.directory + "/spoil.so"
         try Self.compile("spoil.c", to: library)
         guard let bytes = FileManager.default.contents(atPath: library) else {
             throw .tool("cc made no \(library)")
@@ -38,8 +38,7 @@ extension Machine {
 
     /// Compiles a source beside the images' into a library that can be preloaded.
     static func compile(_ name: String, to library: String) throws(GuestError) {
-        let source = URL(filePath: #filePath).deletingLastPathComponent()
-            .appending(path: "image/\(name)").path
+        let source = Repository.path("Tests/Guest/image/\(name)")
         try Guest.run(
             "/usr/bin/cc",
             ["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-s", "-o", library, source])

@@ -16,20 +16,23 @@ final class Emulator {
     private let process = Process()
     private let lifeline = Pipe()
 
-    /// Starts QEMU with files of its own in `directory`, and with `library` preloaded.
+    /// The program that is QEMU.
+    private static let program = "/usr/bin/qemu-system-x86_64"
+    /// What it says its version is.
+    static let version = Result { () throws(GuestError) in try run(program, ["--version"]) }
+
+    /// Starts QEMU with `library` preloaded; what it says goes to the guest's `files`.
     init(
-        arguments: [String], directory: String, preloading library: String?
+        arguments: [String], files: MachineFiles, preloading library: String?
     ) throws(GuestError) {
         process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-c", Self.watcher, "guest", "qemu-system-x86_64"] + arguments
+        process.arguments = ["-c", Self.watcher, "guest", Self.program] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(
-            // QEMU puts what a guest writes to its root disk there.
-            ["TMPDIR": directory, "LD_PRELOAD": library ?? ""]) { $1 }
+            ["LD_PRELOAD": library ?? ""]) { $1 }
         process.standardInput = lifeline
         do {
-            let messages = directory + "/qemu"
-            try Data().write(to: URL(filePath: messages))
-            let file = try FileHandle(forWritingTo: URL(filePath: messages))
+            try Data().write(to: URL(filePath: files.messages))
+            let file = try FileHandle(forWritingTo: URL(filePath: files.messages))
             process.standardOutput = file
             process.standardError = file
             try Self.withoutBlockedSignals { try process.run() }
