@@ -13,9 +13,11 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
 # A crashing test whose output is a pipe can hang in the backtracer.
 export SWIFT_BACKTRACE := enable=no
+# `swift test` keeps what tests say until it has a page of it, which can take minutes.
+TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-library swift-testing
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build demo test lint test-unit test-fuzz test-leaks test-guest matrix soak costs bench \
+.PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest matrix soak costs bench \
     fuzz install deb rpm test-packages clean
 
 help: ## Say what can be made
@@ -32,6 +34,10 @@ demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what th
 
 test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is: about three quarters of an hour
 
+# The one guest is grown, patched and crashed.
+check: lint test-unit payload ## Check what a change may have broken, in three minutes: for everyday work
+	$(TEST) --filter 'GuestTests.GrowthTests.*refreshes'
+
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
@@ -43,10 +49,9 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 
 test-unit: dependencies ## Run the tests that need no guest
 	$(SWIFT) build --build-tests
-	.ci/tests $(SWIFT) test --skip-build --disable-xctest --filter 'EngineTests|BenchTests'
-	.ci/tests $(SUDO) $(SWIFT) test --skip-build --disable-xctest --filter DaemonTests \
-	    --skip MockedUeventsTests
-	.ci/tests umockdev-wrapper $(SWIFT) test --skip-build --disable-xctest --filter MockedUeventsTests
+	$(TEST) --filter 'EngineTests|BenchTests'
+	$(SUDO) $(TEST) --filter DaemonTests --skip MockedUeventsTests
+	umockdev-wrapper $(TEST) --filter MockedUeventsTests
 
 # The reference counts of libudev and libsystemd are kept by API notes, which nothing else checks.
 test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer and LeakSanitizer
@@ -55,29 +60,25 @@ test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer an
 	    $(SWIFT) test --skip-build --sanitize=address --scratch-path .build/leaks \
 	    --disable-xctest --filter DaemonTests
 
-matrix: build ## Try every kernel, loader and change, and chains of changes: about half an hour
-	$(SWIFT) build --build-tests
-	rm -rf .build/payload
-	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	KDUMP_HOTPLUGD_MATRIX=all .ci/tests $(SWIFT) test --skip-build --disable-xctest \
-	    --filter GuestTests.AuditTests --filter 'GuestTests.PatchTests.*in a row'
+# What guests install is what a package would: they never see the build folder.
+payload: build
+	@rm -rf .build/payload
+	@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 
-soak: build ## Change 20 machines of each kernel at random and crash them: about an hour
+matrix: payload ## Try every kernel, loader and change, and chains of changes: about half an hour
 	$(SWIFT) build --build-tests
-	rm -rf .build/payload
-	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} .ci/tests $(SWIFT) test --skip-build --disable-xctest \
+	KDUMP_HOTPLUGD_MATRIX=all $(TEST) --filter GuestTests.AuditTests --filter 'GuestTests.PatchTests.*in a row'
+
+soak: payload ## Change 20 machines of each kernel at random and crash them: about an hour
+	$(SWIFT) build --build-tests
+	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(TEST) \
 	    --filter 'GuestTests.(SoakTests|KillTests|CollisionTests)'
 
-costs: deb ## Measure sizes, and in a guest what the audit and the daemon cost
-	rm -rf .build/payload
-	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
+costs: deb payload ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(SWIFT) run Demo costs
 
-bench: build ## Measure beside the peers and write docs/benchmarks.md: about 100 minutes
+bench: payload ## Measure beside the peers and write docs/benchmarks.md: about 100 minutes
 	.ci/dependencies python3-matplotlib
-	rm -rf .build/payload
-	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
 	$(SWIFT) build --product Bench
 	.build/debug/Bench docs/benchmarks $(PARTS)
 	Tests/Bench/report/report.py docs/benchmarks
@@ -88,11 +89,9 @@ test-fuzz: dependencies
 fuzz: dependencies ## Fuzz every parser for a minute each: about 9 minutes
 	Tests/Fuzz/run.sh 60
 
-test-guest: deb ## Boot, hot-plug and crash real kernels: about half an hour
+test-guest: deb payload ## Boot, hot-plug and crash real kernels: about half an hour
 	$(SWIFT) build --build-tests
-	rm -rf .build/payload
-	$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
-	.ci/tests $(SWIFT) test --skip-build --disable-xctest --filter GuestTests
+	$(TEST) --filter GuestTests
 
 # The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
 install: ## Install what `make build` built, below DESTDIR and PREFIX
