@@ -42,10 +42,12 @@ struct Bench {
         let table = try Table("windows", in: directory, columns: Windows.columns)
         let few = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_ROUNDS"]
         for kernel in Self.kernels {
-            let guest = try Machine.bench(kernel, image)
-            try Windows(
-                guest: guest, rounds: few.flatMap { Int($0) } ?? Self.rounds, table: table
-            ).measure()
+            try attempt("windows \(kernel)") {
+                let guest = try Machine.bench(kernel, image)
+                try Windows(
+                    guest: guest, rounds: few.flatMap { Int($0) } ?? Self.rounds, table: table
+                ).measure()
+            }
         }
     }
 
@@ -70,8 +72,9 @@ struct Bench {
     ) throws {
         let storm = Storm(image: image, kernel: kernel, dimms: dimms, size: size, table: table)
         for way in ways {
-            progress("storm \(kernel): \(dimms) × \(size) MiB, \(way.rawValue)")
-            try storm.measure(way)
+            try attempt("storm \(kernel): \(dimms) × \(size) MiB, \(way.rawValue)") {
+                try storm.measure(way)
+            }
         }
     }
 
@@ -80,24 +83,41 @@ struct Bench {
             image: image, windows: try Table("growth", in: directory, columns: Windows.columns),
             looks: try Table("looks", in: directory, columns: Growth.columns))
         for (reserved, initrd) in [(192, 15), (192, 60), (192, 120), (512, 60)] {
-            progress("growth: \(reserved) MiB reserved, initrd of \(initrd) MiB")
-            try growth.measure(reserved: reserved, initrd: initrd)
+            try attempt("growth: \(reserved) MiB reserved, initrd of \(initrd) MiB") {
+                try growth.measure(reserved: reserved, initrd: initrd)
+            }
         }
     }
 
     private func rest() throws {
         let table = try Table("rest", in: directory, columns: Rest.columns)
         for kernel in Self.kernels {
-            progress("at rest: \(kernel)")
-            try Rest(guest: try Machine.bench(kernel, image), table: table).measure()
+            try attempt("at rest: \(kernel)") {
+                try Rest(guest: try Machine.bench(kernel, image), table: table).measure()
+            }
         }
     }
 
     private func profile() throws {
         let table = try Table("profile", in: directory, columns: Profile.columns)
         for (kernel, processors) in [(Kernel.v6_1, 2), (.v6_1, 1), (.v6_12, 2)] {
-            let guest = try Machine.bench(kernel, image) { $0.processors = processors }
-            try Profile(guest: guest, table: table).measure()
+            try attempt("profile \(kernel), \(processors) CPUs") {
+                let guest = try Machine.bench(kernel, image) { $0.processors = processors }
+                try Profile(guest: guest, table: table).measure()
+            }
+        }
+    }
+
+    /// Measures one thing.
+    ///
+    /// Where its guest is lost, that is said, and the next thing is measured: a run takes too long to
+    /// be made again for one of forty guests.
+    private func attempt(_ what: String, _ measure: () throws -> Void) throws {
+        progress(what)
+        do {
+            try measure()
+        } catch let error as GuestError {
+            progress("\(what): not measured, its guest is lost. \(error)")
         }
     }
 }
