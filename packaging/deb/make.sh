@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# packaging/deb/make.sh: makes .build/deb/kdump-hotplugd_VERSION_ARCHITECTURE.deb of what `make build`
-# built, with dpkg's own tools alone. The libraries that it depends on are those that the program is
-# linked with, as dpkg-shlibdeps finds them; it runs on the Debian it was made on and on later ones.
+# packaging/deb/make.sh: packages what `make build` built as
+# .build/deb/kdump-hotplugd_VERSION_ARCHITECTURE.deb, using only dpkg's own tools. The package
+# depends on the libraries that dpkg-shlibdeps finds, so it runs on the Debian release it was built
+# on and later.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."

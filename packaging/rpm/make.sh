@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# packaging/rpm/make.sh: makes .build/rpm/kdump-hotplugd-VERSION-1.ARCHITECTURE.rpm of what `make build`
-# built. It runs where a glibc and libraries no older than the builder's are.
+# packaging/rpm/make.sh: packages what `make build` built as
+# .build/rpm/kdump-hotplugd-VERSION-1.ARCHITECTURE.rpm. It needs a glibc and libraries that are no
+# older than those of the build machine.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."

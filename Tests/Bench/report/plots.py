@@ -34,7 +34,7 @@ def windows(lines, directory):
             if points:
                 axis.plot(*zip(*points), ".", color=colour, alpha=0.6, label=label)
         axis.set_xscale("log")
-        axis.set_xlabel("milliseconds without protection")
+        axis.set_xlabel("unprotected, ms")
         axis.set_title(f"kernel {kernel}")
         axis.set_yticks(range(len(ways)), [way for (way,) in ways])
         axis.grid(axis="x", alpha=0.3)
@@ -61,17 +61,17 @@ def storms(lines, directory):
 
 
 def growth(by_blocks, by_initrd, directory):
-    """How the time without protection grows with what there is."""
+    """how the unprotected time grows with what there is."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
     for axis, series, label in (
-            (axes[0], by_blocks, "memory blocks plugged in at once"),
+            (axes[0], by_blocks, "memory blocks hot-added at once"),
             (axes[1], by_initrd, "initrd in MiB")):
         for name, points in series.items():
             axis.plot(*zip(*sorted(points)), "o-", label=name)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.set_xlabel(label)
-        axis.set_ylabel("ms without protection")
+        axis.set_ylabel("unprotected, ms")
         axis.xaxis.set_major_formatter("{x:.0f}")
         axis.grid(alpha=0.3)
         axis.legend(loc="center right", bbox_to_anchor=(1, 0.35), fontsize=7)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paragraphs of the page: what was measured, how, and what the words in its tables mean."""
+
+HEAD = """# Benchmarks
+
+`make bench PARTS="{parts}"` writes this page, text included. The raw numbers are in
+[{name}]({name}/) as CSV.
+
+**The machine:** {processors} processors ({model}), {memory} GiB of memory, no hardware
+virtualisation. Every guest is emulated in software (QEMU's TCG). Compare the times with each other,
+and only for the same kernel. Guests run stock Debian 12 with 2 CPUs. The ways that are compared
+take turns in one guest. For the storms each way has its own guest, booted alike, because removing
+that much memory again would be another storm.
+
+**Unprotected** is the time in which a panic gets no dump: from the moment the kexec lock is taken
+to its release, measured with kprobe events on `do_kexec_load` (a `kexec_file_load` holds the lock
+from start to end). A way that unloads first is unprotected from the start of the unload to the end
+of the load.
+
+**Seen unloaded** is what an independent process observed. It reads `/sys/kernel/kexec_crash_loaded`
+as fast as it can; the time runs from the last poll before the gap to the first one after it. It
+occupies the second CPU and so keeps it awake: a sleeping emulated CPU can take milliseconds to
+answer the TLB flush that every load causes.
+
+"""
+
+WINDOWS = (
+    "Kernel {kernel}, initrd of {initrd} MiB, {rounds} rounds; the observer polled every"
+    " {resolution:.0f} µs. In milliseconds:\n\n")
+
+STORMS = """## Storms
+
+A storm is a burst of hundreds of hotplug events.
+
+"""
+
+STORM_NOTES = """* *Refreshes*: loads by the daemon or the rule. *Kernel updates*: runs of the kernel's own update;
+  it takes the kexec lock even for an image that it does not update. *Locking reads*: reads of files
+  that take the lock, `crash_hotplug` and `kexec_crash_size`.
+* *Stale*: memory is online that the loaded core header does not list, or nothing is loaded, or a
+  load is running. A sampler reads the header in reserved memory every 2 ms.
+* *CPU*: all services and the service manager. In the row *nobody* it is what udevd needs to handle
+  the events.
+* *The kernel by itself*: an image that the kernel updates. It takes the image away and rewrites the
+  core header for each memory block. This row is not among the peers: the kernel loads nothing, and
+  it does not help images that it does not update.
+* *Debian's rule let through*: as shipped the rule does nothing, because systemd-udevd's system call
+  filter does not let it load. Here a drop-in with `SystemCallFilter=@reboot` allows it.
+* *The model of the RHEL chain* is our own script. It does what is documented: one `systemd-run` for
+  each event, one second, up to three more for udev to settle, unload, load.
+* *Cut off*: the run had not ended 240 s after the last memory was online. The figures are what had
+  been done by then.
+
+"""
+
+GROWTH = """
+The CPU time has a part that does not grow, so a small storm costs more for each event: the digest
+is computed once after the last patch, and once before the first patch if it is not known yet.
+
+"""
+
+PROFILE_HEAD = """## Where the time of a patch goes
+
+Measured with kprobe events on more functions; they cost time themselves. A function includes the
+ones it calls. The segments of the patch cost only `kimage_load_segment`. Nearly all the rest is the
+kernel making reserved memory writable before the load and read-only after it, as for every load:
+`smp_call_function_many_cond` is the time in which it waits for all other CPUs to flush their TLBs,
+six times for a patch.
+
+"""
