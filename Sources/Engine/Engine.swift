@@ -41,21 +41,22 @@ package struct Engine {
     /// A verdict that a refresh did not cure: another one for the same would not either.
     private var uncured: Verdict?
     /// What is remembered; to be kept by the caller after each reconciliation.
-    package internal(set) var memory: Memory
+    package internal(set) var savedState: SavedState
     /// Called just before every load, with what the next daemon must remember should this one die in
-    /// it; see ``Memory/expectsImage``.
-    package var beforeLoad: (Memory) -> Void = { _ in }
+    /// it; see ``SavedState/expectsImage``.
+    package var beforeLoad: (SavedState) -> Void = { _ in }
 
     /// Creates an engine for the machine below `root` that reloads from `source`, or without one from
     /// what the distribution has configured, and rather patches where it may.
     package init(
-        root: SystemRoot, source: ImageSource?, patches: Bool = true, memory: Memory = Memory(),
+        root: SystemRoot, source: ImageSource?, patches: Bool = true,
+        savedState: SavedState = SavedState(),
         architecture: Architecture = .current, grace: UInt64 = Engine.grace
     ) {
         self.root = root
         self.source = source
         self.patches = patches
-        self.memory = memory
+        self.savedState = savedState
         self.architecture = architecture
         self.grace = grace
     }
@@ -91,12 +92,12 @@ package struct Engine {
         var seen = Observation(
             architecture: architecture, live: view.system, reserved: view.reserved,
             support: support, finding: report.finding, coverage: report.coverage,
-            hotplugMemory: try HotplugMemory(of: root), remembered: memory.described,
-            expectsImage: memory.expectsImage, grace: grace)
+            hotplugMemory: try HotplugMemory(of: root), remembered: savedState.described,
+            expectsImage: savedState.expectsImage, grace: grace)
         // The image itself says whether the kernel keeps it up; asking takes the kexec lock.
-        seen.keepsUp = seen.image?.books.kernelKeepsUp
+        seen.keepsUp = seen.image?.kimage.kernelKeepsUp
         if let text = seen.image?.commandLine.value {
-            memory.commandLine = ResidentCommandLine.administrators(text)
+            savedState.commandLine = ResidentCommandLine.administrators(text)
         }
         if case .unknown = seen.finding, support.isLoaded == true {
             seen.keepsUp = try kernelsWord()
@@ -120,34 +121,34 @@ package struct Engine {
     /// - Throws: A `SystemError` where the kernel's own files cannot be read; then nothing was loaded
     ///   since the last successful look.
     package mutating func reconcile(
-        on occasion: Occasion, _ depth: Audit.Depth = .cheap,
+        on trigger: Trigger, _ depth: Audit.Depth = .cheap,
         givingWay givesWay: () -> Bool = { false }, now: () -> UInt64
     ) throws(SystemError) -> Reconciliation {
         isReconciling = true
         defer { (isReconciling, answer) = (false, nil) }
         var look = try look(depth, now: now)
         let first = look.verdict
-        var occasion = occasion
+        var trigger = trigger
         var refreshes: [Refresh] = []
         var unpatched: PatchObstacle?
         func ended(_ end: End) -> Reconciliation {
             Reconciliation(
-                look: look, occasionedBy: first, refreshes: refreshes, unpatched: unpatched,
+                look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
                 end: end)
         }
-        if occasion == .hotplug || look.verdict != uncured { uncured = nil }
+        if trigger == .hotplug || look.verdict != uncured { uncured = nil }
         for _ in 0..<Engine.mostRounds {
             if look.observation.support.isLoaded == false {
-                memory.forgetImage()
+                savedState.forgetImage()
                 // One that a load of ours lost must come again as it was.
-                if !memory.expectsImage { memory.commandLine = nil }
+                if !savedState.expectsImage { savedState.commandLine = nil }
             }
-            guard look.verdict.needsRefresh(on: occasion) else {
-                if look.observation.support.isLoaded == true { memory.expectsImage = false }
-                guard memory.owesDigest, !givesWay() else { return ended(.settled) }
+            guard look.verdict.needsRefresh(on: trigger) else {
+                if look.observation.support.isLoaded == true { savedState.expectsImage = false }
+                guard savedState.owesDigest, !givesWay() else { return ended(.settled) }
                 look = try self.look(.thorough, givingWay: givesWay, now: now)
                 // What could not be made now stays owed, and is not tried again at once.
-                guard !memory.owesDigest || look.verdict.needsRefresh(on: .routine) else {
+                guard !savedState.owesDigest || look.verdict.needsRefresh(on: .routine) else {
                     return ended(.settled)
                 }
                 continue
@@ -165,8 +166,8 @@ package struct Engine {
             unpatched = step.unpatched ?? unpatched
             look = step.look
             if let end = step.end { return ended(end) }
-            // What only the occasion called for has been done; what is seen now must call by itself.
-            occasion = .routine
+            // What only the trigger called for has been done; what is seen now must call by itself.
+            trigger = .routine
             guard look.verdict.needsRefresh(on: .routine) else { continue }
             // When to follow a machine that goes on changing is the caller's to decide.
             guard before.observation.live == look.observation.live else {
@@ -189,9 +190,10 @@ package struct Engine {
         switch (view.reserved, view.system) {
         case (.known(let reserved), .known(let live)):
             var audit = Audit(
-                below: root, layout: memory.layout, seal: memory.seal, architecture: architecture)
+                below: root, layout: savedState.layout, digest: savedState.digest,
+                architecture: architecture)
             let report = audit.run(depth, reserved: reserved, live: live, givingWay: givesWay)
-            memory.layout = audit.layout
+            savedState.layout = audit.layout
             if let image = report.finding.value?.image { remember(image) }
             return (report.finding, report.coverage(of: live), report.byteCount)
         case (.unknown(let reason), _), (_, .unknown(let reason)):
@@ -200,13 +202,13 @@ package struct Engine {
     }
 
     /// Keeps what a look has found out about an image's digest, if it asked.
-    private mutating func remember(_ image: LoadedImage) {
+    private mutating func remember(_ image: ResidentImage) {
         switch image.integrity {
         case .verified:
-            memory.seal = image.sealsHeader ? image.seal : nil
-            memory.owesDigest = false
+            savedState.digest = image.digestCoversHeader ? image.digest : nil
+            savedState.owesDigest = false
         case .mismatch, .none:
-            memory.owesDigest = false
+            savedState.owesDigest = false
         case .unknown: break
         }
     }

@@ -42,7 +42,7 @@ struct Account: Equatable {
             Journal.Field.allCases.compactMap { field in facts[field].map { (field, $0) } })
     }
 
-    /// Whether it is worth a line although nothing occasioned the look: a routine look that finds
+    /// Whether it is worth a line although nothing triggered the look: a routine look that finds
     /// what the message before has said, or that all is still well, is not.
     func isNews(after last: JournalEntry?) -> Bool {
         switch (last, entry) {
@@ -53,7 +53,7 @@ struct Account: Equatable {
     }
 
     /// Gives an account of a reconciliation.
-    init(of outcome: Engine.Reconciliation, on occasion: Occasion, obstacle: Obstacle?) {
+    init(of outcome: Engine.Reconciliation, on trigger: Trigger, obstacle: Obstacle?) {
         let meaning = Sentences.meaning(of: outcome.look)
         var facts: [Journal.Field: String] = [
             .verdict: Account.word(for: outcome.look.verdict)
@@ -64,7 +64,7 @@ struct Account: Equatable {
         switch outcome.end {
         case .settled where isIdle:
             (entry, status) = Account.untouched(outcome.look, obstacle: obstacle)
-            next = Account.next(after: outcome.look.verdict, on: occasion)
+            next = Account.next(after: outcome.look.verdict, on: trigger)
         case .settled, .stillMoving:
             let window = outcome.refreshes.reduce(0) { max($0, $1.window) }
             entry = .refreshed
@@ -115,11 +115,11 @@ struct Account: Equatable {
     }
 
     /// What is owed after a look that led to nothing.
-    private static func next(after verdict: Verdict, on occasion: Occasion) -> Next {
+    private static func next(after verdict: Verdict, on trigger: Trigger) -> Next {
         switch verdict {
         case .waiting: .look(after: Engine.grace)
         case .nothingLoaded: .watch(.absent)
-        default: occasion == .hotplug ? .look(after: secondLook) : .rest
+        default: trigger == .hotplug ? .look(after: secondLook) : .rest
         }
     }
 
@@ -136,7 +136,7 @@ struct Account: Equatable {
             return (.waiting, meaning)
         case .current where isKeptUp:
             return (.current, meaning + ", and the kernel itself keeps it current")
-        case .current, .unverified, .stale, .broken, .undumpable:
+        case .current, .unverified, .stale, .broken, .missingParameter:
             guard let obstacle else { return (.current, meaning) }
             return (.obstacle, meaning + ", but cannot follow the next hotplug: \(obstacle)")
         case .neverStale, .trusted:
@@ -158,7 +158,7 @@ struct Account: Equatable {
         }
         let rest = outcome.end == .stillMoving ? "; the machine still changes" : ""
         let cure: String
-        if case .undumpable(let needs) = outcome.occasionedBy {
+        if case .missingParameter(let needs) = outcome.firstVerdict {
             let added = needs.map(\.parameter).joined(separator: " ")
             cure = " with \(added) added to its command line"
         } else {
@@ -201,7 +201,7 @@ struct Account: Equatable {
         case .current: "current"
         case .waiting: "waiting"
         case .broken: "broken"
-        case .undumpable: "undumpable"
+        case .missingParameter: "missing-parameter"
         case .trusted: "trusted"
         case .stale: "stale"
         case .unverified: "unverified"

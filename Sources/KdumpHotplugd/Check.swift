@@ -48,13 +48,13 @@ struct Check {
     private func report(now: Int) -> (Report, note: [String]) {
         let pid = state.runningDaemon()
         guard geteuid() == 0 || !root.prefix.isEmpty else { return told(now: now, pid: pid) }
-        let remembered = state.read("memory.json")
+        let remembered = state.read("saved-state.json")
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
         // Without patience: what a kernel is about to do has not been done yet.
         var engine = Engine(
             root: root, source: source ?? remembered?.source,
             patches: patches ?? remembered?.patches ?? true,
-            memory: remembered?.engine ?? Engine.Memory(), grace: 0)
+            savedState: remembered?.engine ?? Engine.SavedState(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {

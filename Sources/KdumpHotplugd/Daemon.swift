@@ -20,7 +20,7 @@ final class Daemon {
     private var burst: Burst
     private var backoff: (kind: Backoff, current: Backoff)?
     /// What the next look is for, when one is due without a burst.
-    private var owed: Occasion = .routine
+    private var owed: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
     private var lastEntry: JournalEntry?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
@@ -42,15 +42,15 @@ final class Daemon {
         state = StateDirectory(below: root)
         loop = try EventLoop()
         uevents = try Uevents()
-        let remembered = state.read("memory.json")
+        let remembered = state.read("saved-state.json")
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
         lastRefresh = remembered?.lastRefresh
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
-            memory: remembered?.engine ?? Engine.Memory())
+            savedState: remembered?.engine ?? Engine.SavedState())
         burst = Burst(quiet: settings.settle)
         // That it cannot be written is said when the load is recorded.
-        engine.beforeLoad = { [unowned self] memory in try? remember(memory) }
+        engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
     }
 
     /// Lives until SIGTERM or SIGINT, and returns the exit code.
@@ -72,7 +72,7 @@ final class Daemon {
         }
         try watchKernelLog()
         _ = try loop.keepWatchdogFed()
-        // What happened before we listened is unknown, and that is an occasion like any event.
+        // What happened before we listened is unknown, and that is a trigger like any event.
         let status = attend(.hotplug, .thorough)
         journal.send(.init(.started, "Watching for CPUs and memory that come or go"))
         services.ready(status: status)
@@ -148,24 +148,24 @@ final class Daemon {
     /// What is tried `again` and comes to the same is not told twice.
     @discardableResult
     private func attend(
-        _ occasion: Occasion, _ depth: Audit.Depth = .cheap, again: Bool = false
+        _ trigger: Trigger, _ depth: Audit.Depth = .cheap, again: Bool = false
     ) -> String {
-        let account = act(on: occasion, depth)
-        if (occasion == .hotplug && !again) || account.isNews(after: lastEntry) {
+        let account = act(on: trigger, depth)
+        if (trigger == .hotplug && !again) || account.isNews(after: lastEntry) {
             journal.send(account.message)
         }
         lastEntry = account.entry
         services.status(account.status)
-        owe(account.next, on: occasion)
+        owe(account.next, on: trigger)
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
         return account.status
     }
 
     /// Lets the engine act, and records what it found.
-    private func act(on occasion: Occasion, _ depth: Audit.Depth) -> Account {
+    private func act(on trigger: Trigger, _ depth: Audit.Depth) -> Account {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
-                on: occasion, depth, givingWay: isOvertaken, now: { loop.now })
+                on: trigger, depth, givingWay: isOvertaken, now: { loop.now })
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: Report.Method(refresh.method), time: Int(time(nil)),
@@ -177,14 +177,14 @@ final class Daemon {
             burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
             record(outcome.look, ways)
             let obstacle = outcome.look.verdict.obstacle(ways)
-            return Account(of: outcome, on: occasion, obstacle: obstacle)
+            return Account(of: outcome, on: trigger, obstacle: obstacle)
         } catch {
             return Account(failure: error)
         }
     }
 
     /// Sets the alarm for the next look that no event will bring about.
-    private func owe(_ next: Account.Next, on occasion: Occasion) {
+    private func owe(_ next: Account.Next, on trigger: Trigger) {
         switch next {
         case .rest:
             backoff = nil
@@ -196,18 +196,18 @@ final class Daemon {
             owed = .routine
             set(alarms?.again, at: loop.now + delay)
         case .retry(let kind):
-            // Whatever occasioned the failed attempt is still unattended.
-            lookAgain(for: occasion, at: kind, anew: false)
+            // What triggered the failed attempt is still unattended.
+            lookAgain(for: trigger, at: kind, anew: false)
         case .watch(let kind):
-            lookAgain(for: .routine, at: kind, anew: occasion == .hotplug)
+            lookAgain(for: .routine, at: kind, anew: trigger == .hotplug)
         }
     }
 
     /// Sets the alarm for the next look at intervals of a back-off: the one that is under way, if it is
     /// of that kind and not to begin `anew`.
-    private func lookAgain(for occasion: Occasion, at kind: Backoff, anew: Bool) {
+    private func lookAgain(for trigger: Trigger, at kind: Backoff, anew: Bool) {
         if anew || backoff?.kind != kind { backoff = (kind, kind) }
-        owed = occasion
+        owed = trigger
         set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
     }
 
@@ -218,7 +218,7 @@ final class Daemon {
         let told = State(time: Int(time(nil)), report: report.withoutAddresses)
         do throws(SystemError) {
             try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)
-            try remember(engine.memory)
+            try remember(engine.savedState)
         } catch {
             journal.send(
                 .init(.unrecorded, "What was found cannot be recorded: \(error)"))
@@ -226,11 +226,11 @@ final class Daemon {
     }
 
     /// Leaves what the engine remembers for the next daemon.
-    private func remember(_ memory: Engine.Memory) throws(SystemError) {
+    private func remember(_ saved: Engine.SavedState) throws(SystemError) {
         let remembered = Remembered(
-            engine: memory, source: settings.source, patches: settings.patches,
+            engine: saved, source: settings.source, patches: settings.patches,
             lastRefresh: lastRefresh)
-        try state.write(ReportJSON.bytes(of: remembered), as: "memory.json", mode: 0o600)
+        try state.write(ReportJSON.bytes(of: remembered), as: "saved-state.json", mode: 0o600)
     }
 
     /// Sets an alarm; where even that fails, the daemon is of no use and systemd makes a new one.

@@ -34,7 +34,7 @@ extension Level {
         switch look.verdict {
         case .unsupported, .nothingReserved, .nothingLoaded:
             return (.critical, meaning)
-        case .lost, .broken, .undumpable:
+        case .lost, .broken, .missingParameter:
             return (.critical, meaning + acts)
         case .neverStale, .trusted:
             return (.ok, meaning)
@@ -87,7 +87,7 @@ extension Verdict {
     func needsLoads(keptUp: Bool) -> Bool {
         switch self {
         case .current, .waiting: !keptUp
-        case .stale, .lost, .broken, .undumpable, .unverified: true
+        case .stale, .lost, .broken, .missingParameter, .unverified: true
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
         }
     }

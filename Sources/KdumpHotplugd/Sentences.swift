@@ -33,7 +33,7 @@ enum Sentences {
             staleness(coverage, of: look)
         case .broken(let reason):
             "a crash now leaves no dump: the loaded image is damaged, \(reason)"
-        case .undumpable(let needs):
+        case .missingParameter(let needs):
             "a crash now loses hot-added memory: the crash kernel's command line lacks "
                 + needs.map(\.parameter).joined(separator: " and ")
         case .trusted(let reason):

@@ -5,7 +5,7 @@ internal import Glibc
 
 /// `/run/kdump-hotplugd`: what the daemon tells unprivileged readers and its own next life.
 ///
-/// `state.json` is the last report without physical addresses, for everyone. `memory.json` is what
+/// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is what
 /// the engine remembers, for root: `/run` ends with the boot, as the loaded image does. `lock` is
 /// locked by the daemon that runs. It writes bytes and judges none.
 struct StateDirectory {
@@ -95,7 +95,7 @@ struct State: Codable, Equatable {
 /// What the daemon needs to know in its next life.
 struct Remembered: Codable, Equatable {
     /// What the engine remembers.
-    let engine: Engine.Memory
+    let engine: Engine.SavedState
     /// What a reload loads, so that `--check` can say whether it could.
     let source: ImageSource?
     /// Whether it patches; not in what older versions left.

@@ -30,15 +30,15 @@ extension DaemonTests {
 
         private func account(
             _ verdict: Verdict, _ end: Engine.End, refreshes: [UInt64] = [], loaded: Bool = true,
-            on occasion: Occasion = .hotplug, obstacle: Obstacle? = nil,
+            on trigger: Trigger = .hotplug, obstacle: Obstacle? = nil,
             unpatched: PatchObstacle? = nil
         ) -> Account {
             Account(
                 of: Engine.Reconciliation(
-                    look: AccountTests.look(verdict, loaded: loaded), occasionedBy: verdict,
+                    look: AccountTests.look(verdict, loaded: loaded), firstVerdict: verdict,
                     refreshes: refreshes.map { Engine.Refresh(method: .reload, window: $0) },
                     unpatched: unpatched, end: end),
-                on: occasion, obstacle: obstacle)
+                on: trigger, obstacle: obstacle)
         }
 
         @Test func aRefreshIsToldWithItsWindow() {
@@ -104,10 +104,10 @@ extension DaemonTests {
             #expect(account.entry == .waiting && account.next == .look(after: Engine.grace))
         }
 
-        @Test(arguments: [Occasion.hotplug, .routine], [[], [812_345]])
-        func aLoadByAnotherIsLookedFor(occasion: Occasion, refreshes: [UInt64]) {
+        @Test(arguments: [Trigger.hotplug, .routine], [[], [812_345]])
+        func aLoadByAnotherIsLookedFor(trigger: Trigger, refreshes: [UInt64]) {
             let account = account(
-                .nothingLoaded, .settled, refreshes: refreshes, loaded: false, on: occasion)
+                .nothingLoaded, .settled, refreshes: refreshes, loaded: false, on: trigger)
             #expect(account.entry == .idle && account.next == .watch(.absent))
             #expect(account.status.hasPrefix("A crash now leaves no dump"))
         }
@@ -131,7 +131,7 @@ extension DaemonTests {
                 (.nothingLoaded, .critical), (.lost, .critical), (.neverStale, .ok),
                 (.current, .ok), (.waiting(AccountTests.lossy), .critical),
                 (.stale(AccountTests.lossy), .critical), (.broken(because: "b"), .critical),
-                (.undumpable([.leaveHotAddedMemoryAlone]), .critical),
+                (.missingParameter([.leaveHotAddedMemoryAlone]), .critical),
                 (.trusted(because: "t"), .ok),
                 (.unverified(because: "u"), .unknown),
             ]

@@ -17,10 +17,10 @@ import Testing
     private static let ghostly = Coverage(live: machine, described: grown)
 
     /// An image whose command line lacks `acpi_no_memhotplug`, whole or not.
-    private static func image(_ integrity: LoadedImage.Integrity) throws -> LoadedImage {
+    private static func image(_ integrity: ResidentImage.Integrity) throws -> ResidentImage {
         let image = try #require(try LoadedMachine().audit(.cheap).finding.value?.image)
-        return LoadedImage(
-            books: image.books, parts: image.parts, header: image.header, seal: image.seal,
+        return ResidentImage(
+            kimage: image.kimage, parts: image.parts, header: image.header, digest: image.digest,
             integrity: integrity, commandLine: image.commandLine)
     }
 
@@ -86,7 +86,7 @@ import Testing
             return .broken(because: "its digest does not fit its contents")
         case (.known, .known(JudgementTests.exact)):
             let isLost = seen.hotplugMemory.isPresent
-            return isLost ? .undumpable([.leaveHotAddedMemoryAlone]) : .current
+            return isLost ? .missingParameter([.leaveHotAddedMemoryAlone]) : .current
         case (.known, .known(let coverage)):
             return seen.keepsUp == true && seen.staleFor < 1_000
                 ? .waiting(coverage) : .stale(coverage)
@@ -110,7 +110,7 @@ import Testing
     @Test func whatAsksForARefreshWithoutAnOccasionIsWhatARefreshCures() {
         let curable: [Verdict] = [
             .lost, .stale(JudgementTests.lossy), .broken(because: ""),
-            .undumpable([.leaveHotAddedMemoryAlone]),
+            .missingParameter([.leaveHotAddedMemoryAlone]),
         ]
         let others: [Verdict] = [
             .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current,

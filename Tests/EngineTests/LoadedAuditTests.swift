@@ -10,15 +10,15 @@ import Testing
     @Test func understandsAnImageOfTheKernels() throws {
         let report = try LoadedMachine().audit()
         let image = try #require(report.finding.value?.image)
-        #expect(image.books.entry == LoadedMachine.entry && image.books.loader == .kernel)
-        #expect(image.books.kernelKeepsUp == false && image.books.controlPage == 0x1000_8000)
+        #expect(image.kimage.entry == LoadedMachine.entry && image.kimage.loader == .kernel)
+        #expect(image.kimage.kernelKeepsUp == false && image.kimage.controlPage == 0x1000_8000)
         #expect(
             image.parts.map(\.role) == [.coreHeader, .initrd, .kernel, .bootParameters, .purgatory])
         #expect(image.parts.allSatisfy { $0.isListed })
         #expect(image.header.range == LoadedMachine.header && image.header.slack == 0x2000 - 400)
-        #expect(image.seal?.table == LoadedMachine.table)
-        #expect(image.seal?.digest?.place == LoadedMachine.digest)
-        #expect(image.integrity == .verified && image.sealsHeader)
+        #expect(image.digest?.table == LoadedMachine.table)
+        #expect(image.digest?.found?.place == LoadedMachine.digest)
+        #expect(image.integrity == .verified && image.digestCoversHeader)
         #expect(image.commandLine == .known(LoadedMachine.commandLine))
         let coverage = try #require(report.coverage(of: try LoadedMachine().live).value)
         #expect(coverage.isExact)
@@ -32,44 +32,44 @@ import Testing
             Issue.record("\(image.integrity)")
             return
         }
-        #expect(image.seal?.table == LoadedMachine.table && image.seal?.digest == nil)
+        #expect(image.digest?.table == LoadedMachine.table && image.digest?.found == nil)
         #expect(report.byteCount < 0x2_0000)
     }
 
     @Test func knowsWhoKeepsItUp() throws {
-        var machine = try LoadedMachine(sealingHeader: false)
-        machine.books?.keepsUp = true
+        var machine = try LoadedMachine(coveringHeader: false)
+        machine.kimage?.keepsUp = true
         var image = try #require(try machine.audit().finding.value?.image)
-        #expect(image.books.kernelKeepsUp == true && !image.sealsHeader)
-        machine.books?.isFromFiles = false
-        machine.books?.keepsUp = false
+        #expect(image.kimage.kernelKeepsUp == true && !image.digestCoversHeader)
+        machine.kimage?.isFromFiles = false
+        machine.kimage?.keepsUp = false
         machine.types = SyntheticTypes.kernel(keepsUp: "update_elfcorehdr")
         image = try #require(try machine.audit().finding.value?.image)
-        #expect(image.books.kernelKeepsUp == false && image.books.loader == .program)
-        machine.books?.isFromFiles = true
+        #expect(image.kimage.kernelKeepsUp == false && image.kimage.loader == .program)
+        machine.kimage?.isFromFiles = true
         image = try #require(try machine.audit().finding.value?.image)
-        #expect(image.books.kernelKeepsUp == true, "6.6 to 6.9: always, from files")
+        #expect(image.kimage.kernelKeepsUp == true, "6.6 to 6.9: always, from files")
         machine.types = SyntheticTypes.kernel(keepsUp: nil)
         image = try #require(try machine.audit().finding.value?.image)
-        #expect(image.books.kernelKeepsUp == nil)
+        #expect(image.kimage.kernelKeepsUp == nil)
     }
 
-    /// After a patch: of a sealed header and one page of purgatory, and of the header alone.
-    @Test(arguments: [true, false]) func findsWhatAPatchLeftUnlisted(sealed: Bool) throws {
-        var machine = try LoadedMachine(sealingHeader: sealed)
+    /// After a patch: of a header under the digest and one page of purgatory, and of the header alone.
+    @Test(arguments: [true, false]) func findsWhatAPatchLeftUnlisted(covered: Bool) throws {
+        var machine = try LoadedMachine(coveringHeader: covered)
         let start = LoadedMachine.table & ~4095
         let page = AddressRange(start: start, end: start + 4096)
-        machine.books?.listed = sealed ? [LoadedMachine.header, page] : [LoadedMachine.header]
+        machine.kimage?.listed = covered ? [LoadedMachine.header, page] : [LoadedMachine.header]
         for depth in [Audit.Depth.thorough, .cheap] {
             let image = try #require(try machine.audit(depth).finding.value?.image)
             let roles = image.parts.filter { !$0.isListed }.map(\.role)
             #expect(roles.contains(.initrd) && roles.contains(.kernel))
             #expect(roles.contains(.bootParameters))
             let purgatory = image.parts.filter { $0.role == .purgatory }
-            #expect(purgatory.filter(\.isListed).map(\.range) == (sealed ? [page] : []))
+            #expect(purgatory.filter(\.isListed).map(\.range) == (covered ? [page] : []))
             let whole = AddressRanges(purgatory.map(\.range))
             #expect(AddressRanges([LoadedMachine.purgatory]).subtracting(whole).isEmpty)
-            #expect(image.seal?.table == LoadedMachine.table)
+            #expect(image.digest?.table == LoadedMachine.table)
             #expect(image.commandLine == .known(LoadedMachine.commandLine))
             if depth == .thorough { #expect(image.integrity == .verified) }
         }
@@ -80,7 +80,7 @@ import Testing
         var machine = try LoadedMachine()
         let page = AddressRange(
             start: LoadedMachine.initrd.start + 4096, end: LoadedMachine.initrd.start + 8192)
-        machine.books?.listed = [LoadedMachine.header, page]
+        machine.kimage?.listed = [LoadedMachine.header, page]
         let image = try #require(try machine.audit().finding.value?.image)
         let whole = AddressRanges(image.parts.map(\.range))
         #expect(AddressRanges(LoadedMachine.segments).subtracting(whole).isEmpty)
@@ -102,15 +102,15 @@ import Testing
     @Test func knowsImagesWithoutADigest() throws {
         var machine = try LoadedMachine()
         machine.put([UInt8](repeating: 0, count: 288), at: LoadedMachine.table)
-        #expect(try machine.audit().finding.value?.image?.integrity == LoadedImage.Integrity.none)
+        #expect(try machine.audit().finding.value?.image?.integrity == ResidentImage.Integrity.none)
         let arm = try LoadedMachine().audit(on: .arm).finding.value?.image
-        #expect(arm?.integrity == LoadedImage.Integrity.none)
+        #expect(arm?.integrity == ResidentImage.Integrity.none)
         #expect(arm?.commandLine.value == nil)
     }
 
     @Test func tellsThatNothingIsLoaded() throws {
         var machine = try LoadedMachine()
-        machine.books = nil
+        machine.kimage = nil
         #expect(try machine.audit().finding == .known(.nothing))
     }
 
@@ -192,18 +192,18 @@ import Testing
         #expect(report.coverage(of: machine.live).value == nil)
     }
 
-    @Test func refusesBooksThatCannotBe() throws {
+    @Test func refusesAKimageThatCannotBe() throws {
         var machine = try LoadedMachine()
-        machine.books?.listed.append(AddressRange(start: 0x2000_0000, end: 0x2000_1000))
+        machine.kimage?.listed.append(AddressRange(start: 0x2000_0000, end: 0x2000_1000))
         try expect("outside", of: machine)
         machine = try LoadedMachine()
-        machine.books?.listed.append(AddressRange(start: 0x1000_4000, end: 0x1000_4000))
+        machine.kimage?.listed.append(AddressRange(start: 0x1000_4000, end: 0x1000_4000))
         try expect("cannot be one", of: machine)
         machine = try LoadedMachine()
-        machine.books?.listed = []
+        machine.kimage?.listed = []
         try expect("does not point", of: machine)
         machine = try LoadedMachine()
-        machine.books?.entryAddress = 0
+        machine.kimage?.entryAddress = 0
         try expect("begins outside", of: machine)
     }
 

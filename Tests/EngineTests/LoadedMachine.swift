@@ -8,7 +8,7 @@ import Foundation
 ///
 /// It is laid out as the kernel lays one out on x86: the core header at the bottom of reserved
 /// memory; initrd, kernel, boot parameters and purgatory at the top. Everything the audit reads is
-/// there: `/proc/kcore` with the image, the kernel's books and its pointer to them, symbols, types,
+/// there: `/proc/kcore` with the image, the kernel's `struct kimage` and its pointer to them, symbols, types,
 /// the CPUs' notes.
 struct LoadedMachine {
     static let reserved = AddressRange(start: 0x1000_0000, end: 0x1010_0000)
@@ -27,17 +27,17 @@ struct LoadedMachine {
 
     /// What lies in reserved memory.
     var memory: [UInt8]
-    /// The kernel's books; `nil` where nothing is loaded.
-    var books: KernelBooks?
+    /// The kernel's `struct kimage`; `nil` where nothing is loaded.
+    var kimage: SyntheticKimage?
     var types = SyntheticTypes.kernel()
     var symbols = "ffffffff82000040 B kexec_crash_image\n"
     /// What lies below reserved memory, and above it a DIMM where one was added.
     var ram = [AddressRange(start: 0x10_0000, end: 0x4000_0000)]
 
     /// Makes a machine whose image is whole and covers RAM below 1 GiB and two CPUs.
-    init(sealingHeader: Bool = true) throws {
+    init(coveringHeader: Bool = true) throws {
         memory = [UInt8](repeating: 0, count: Int(LoadedMachine.reserved.byteCount))
-        books = KernelBooks(
+        kimage = SyntheticKimage(
             entryAddress: LoadedMachine.entry, listed: LoadedMachine.segments,
             controlPage: 0x1000_8000)
         var generator = Repeatable(7)
@@ -48,10 +48,10 @@ struct LoadedMachine {
         }
         put(LoadedMachine.coreHeader(), at: LoadedMachine.header.start)
         putParameters(LoadedMachine.commandLine)
-        let sealed = LoadedMachine.segments.filter { range in
-            range != LoadedMachine.purgatory && (sealingHeader || range != LoadedMachine.header)
+        let covered = LoadedMachine.segments.filter { range in
+            range != LoadedMachine.purgatory && (coveringHeader || range != LoadedMachine.header)
         }
-        try seal(sealed)
+        try writeDigest(covered)
     }
 
     /// Writes bytes into reserved memory.
@@ -76,7 +76,7 @@ struct LoadedMachine {
     }
 
     /// Writes the table of regions and the digest over them.
-    mutating func seal(_ regions: [AddressRange]) throws {
+    mutating func writeDigest(_ regions: [AddressRange]) throws {
         var table: [UInt8] = []
         for region in regions {
             table.append(littleEndian: region.start)
@@ -121,13 +121,13 @@ struct LoadedMachine {
 }
 
 extension LoadedMachine {
-    /// `/proc/kcore`: the kernel's data, where its pointer and books are, and reserved memory.
+    /// `/proc/kcore`: the kernel's data, where its pointer and its image are, and reserved memory.
     var kcore: [UInt8] {
         let kernelData: UInt64 = 0xFFFF_FFFF_8200_0000
         var data = [UInt8](repeating: 0, count: 4096)
-        if let books {
+        if let kimage {
             data.set(kernelData + 0x100, at: 0x40)
-            data.replaceSubrange(0x100..<0x100 + books.bytes.count, with: books.bytes)
+            data.replaceSubrange(0x100..<0x100 + kimage.bytes.count, with: kimage.bytes)
         }
         var header = LoadedMachine.coreHeader(notes: [])
         header.set(UInt16(3), at: 56)
@@ -178,10 +178,10 @@ extension LoadedMachine {
     /// Audits the machine as it would be below `/`.
     func audit(
         _ depth: Audit.Depth = .thorough, on architecture: Architecture = .x86,
-        seal: LoadedImage.Seal? = nil, givingWay givesWay: () -> Bool = { false }
+        digest: PurgatoryDigest? = nil, givingWay givesWay: () -> Bool = { false }
     ) throws -> Audit.Report {
         let machine = try recorded()
-        var audit = Audit(below: machine.root, seal: seal, architecture: architecture)
+        var audit = Audit(below: machine.root, digest: digest, architecture: architecture)
         return audit.run(
             depth, reserved: [LoadedMachine.reserved], live: live, givingWay: givesWay)
     }

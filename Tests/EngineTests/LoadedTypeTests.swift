@@ -7,15 +7,15 @@ import Testing
 /// Type information as compilers write it, as a real kernel shows it, and damaged.
 @Suite struct LoadedTypeTests {
     @Test func findsMembersOfEveryKind() throws {
-        let types = try TypeInformation(btf: SyntheticTypes.kernel())
+        let types = try BTF(btf: SyntheticTypes.kernel())
         let image = try #require(StructureLayout("kimage", in: types))
-        #expect(image.size == KernelBooks.size)
-        #expect(image.field("start") == Field(bitOffset: 8 * KernelBooks.entry, bitSize: 64))
-        let bits = (KernelBooks.size - 8) * 8
+        #expect(image.size == SyntheticKimage.size)
+        #expect(image.field("start") == Field(bitOffset: 8 * SyntheticKimage.entry, bitSize: 64))
+        let bits = (SyntheticKimage.size - 8) * 8
         #expect(image.field("file_mode") == Field(bitOffset: bits + 2, bitSize: 1))
         #expect(image.field("hotplug_support") == Field(bitOffset: bits + 3, bitSize: 1))
         let (offset, count, segment) = try #require(image.array("segment"))
-        #expect(offset == KernelBooks.segments && count == 16 && segment.size == 32)
+        #expect(offset == SyntheticKimage.segments && count == 16 && segment.size == 32)
         #expect(segment.field("kbuf") == Field(bitOffset: 0, bitSize: 64), "inside a union")
         #expect(segment.field("bufsz") == Field(bitOffset: 64, bitSize: 64), "a const size_t")
         #expect(image.field("segment") == nil && image.array("start") == nil)
@@ -34,13 +34,13 @@ import Testing
     }
 
     @Test func knowsOldAndNewKernels() throws {
-        let since610 = CrashImage.Layout(in: try TypeInformation(btf: SyntheticTypes.kernel()))
+        let since610 = Kimage.Layout(in: try BTF(btf: SyntheticTypes.kernel()))
         #expect(since610?.hotplugSupport != nil && since610?.headerUpdate == nil)
-        let since66 = CrashImage.Layout(
-            in: try TypeInformation(btf: SyntheticTypes.kernel(keepsUp: "update_elfcorehdr")))
+        let since66 = Kimage.Layout(
+            in: try BTF(btf: SyntheticTypes.kernel(keepsUp: "update_elfcorehdr")))
         #expect(since66?.hotplugSupport == nil && since66?.headerUpdate != nil)
-        let before = CrashImage.Layout(
-            in: try TypeInformation(btf: SyntheticTypes.kernel(keepsUp: nil)))
+        let before = Kimage.Layout(
+            in: try BTF(btf: SyntheticTypes.kernel(keepsUp: nil)))
         #expect(before != nil && before?.hotplugSupport == nil && before?.headerUpdate == nil)
     }
 
@@ -49,7 +49,7 @@ import Testing
         guard let file = try? KernelFile("/sys/kernel/btf/vmlinux", below: SystemRoot()) else {
             return
         }
-        let types = try TypeInformation(btf: try file.contents(atMost: 64 << 20))
+        let types = try BTF(btf: try file.contents(atMost: 64 << 20))
         let list = try #require(StructureLayout("list_head", in: types))
         #expect(list.size == 16)
         #expect(list.field("prev") == Field(bitOffset: 64, bitSize: 64))
@@ -61,8 +61,8 @@ import Testing
     @Test func survivesEveryCut() {
         let whole = SyntheticTypes.kernel()
         for length in 0..<whole.count {
-            #expect(throws: TypeInformation.Flaw.self, "cut at \(length)") {
-                try TypeInformation(btf: Array(whole[..<length]))
+            #expect(throws: BTF.Flaw.self, "cut at \(length)") {
+                try BTF(btf: Array(whole[..<length]))
             }
         }
     }
@@ -71,10 +71,10 @@ import Testing
         let whole = SyntheticTypes.kernel()
         var generator = Repeatable(1)
         for _ in 0..<1000 {
-            guard let types = try? TypeInformation(btf: whole.flipped(3, using: &generator)) else {
+            guard let types = try? BTF(btf: whole.flipped(3, using: &generator)) else {
                 continue
             }
-            _ = CrashImage.Layout(in: types)
+            _ = Kimage.Layout(in: types)
         }
     }
 
@@ -85,13 +85,13 @@ import Testing
             SyntheticTypes.Member(name: "", type: 1, bitOffset: 0)
         }
         _ = types.structure("kimage", size: 8, members)
-        let endless = try TypeInformation(btf: types.bytes)
+        let endless = try BTF(btf: types.bytes)
         #expect(StructureLayout("kimage", in: endless)?.field("start") == nil)
         var names = SyntheticTypes()
         let name = names.other(kind: 8, "endless", of: 1)
         _ = names.structure(
             "kimage", size: 8, [SyntheticTypes.Member(name: "start", type: name, bitOffset: 0)])
-        let chain = try TypeInformation(btf: names.bytes)
+        let chain = try BTF(btf: names.bytes)
         #expect(StructureLayout("kimage", in: chain)?.field("start") == nil)
     }
 }

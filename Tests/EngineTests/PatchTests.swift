@@ -34,7 +34,7 @@ import Testing
         try PatchPlan(for: observe(machine), notes: notes)
     }
 
-    /// Does to a machine's memory and books what the kernel would do for the patch.
+    /// Does to a machine's memory and `struct kimage` what the kernel would do for the patch.
     private func apply(_ plan: PatchPlan, to machine: inout LoadedMachine) throws {
         let recorded = try machine.recorded()
         let patch = try Patch.prepare(
@@ -46,12 +46,12 @@ import Testing
             let bytes = segment.bytes.contents + [UInt8](repeating: 0, count: zeros)
             machine.put(bytes, at: segment.range.start)
         }
-        machine.books?.listed = [patch.header.range] + patch.copies.map(\.range)
-        machine.books?.isFromFiles = false
+        machine.kimage?.listed = [patch.header.range] + patch.copies.map(\.range)
+        machine.kimage?.isFromFiles = false
     }
 
-    @Test(arguments: [true, false]) func makesAnImageRightAgainAndAgain(sealed: Bool) throws {
-        var machine = try LoadedMachine(sealingHeader: sealed)
+    @Test(arguments: [true, false]) func makesAnImageRightAgainAndAgain(covered: Bool) throws {
+        var machine = try LoadedMachine(coveringHeader: covered)
         let untouched = [LoadedMachine.kernel, LoadedMachine.initrd, LoadedMachine.parameters]
         let before = untouched.map { Array(machine.bytes($0)) }
         for round in 0..<5 {
@@ -59,19 +59,19 @@ import Testing
             let stale = try #require(try observe(machine).coverage.value)
             #expect(!stale.isExact)
             let plan = try plan(machine)
-            #expect((plan.seal != nil) == (sealed && round == 0))
-            #expect(plan.segments.copies.isEmpty == !(sealed && round == 0))
+            #expect((plan.digest != nil) == (covered && round == 0))
+            #expect(plan.segments.copies.isEmpty == !(covered && round == 0))
             try apply(plan, to: &machine)
             let report = try machine.audit()
             let image = try #require(report.finding.value?.image)
-            #expect(image.integrity == .verified && !image.sealsHeader)
+            #expect(image.integrity == .verified && !image.digestCoversHeader)
             #expect(report.coverage(of: machine.live).value?.isExact == true)
             #expect(image.sparesItsParts(in: LoadedMachine.reserved))
             #expect(untouched.map { Array(machine.bytes($0)) } == before)
         }
     }
 
-    @Test func sealsNoDamage() throws {
+    @Test func givesDamageNoDigest() throws {
         var machine = try LoadedMachine()
         machine.put([0], at: LoadedMachine.kernel.start + 5)
         machine.ram.append(dimm)
@@ -81,7 +81,7 @@ import Testing
     @Test func noticesAnImageThatWasReplaced() throws {
         var machine = try LoadedMachine()
         let plan = try plan(machine)
-        machine.books?.controlPage = 0x1000_9000
+        machine.kimage?.controlPage = 0x1000_9000
         #expect(throws: PatchObstacle.self) { try apply(plan, to: &machine) }
     }
 
@@ -120,7 +120,7 @@ import Testing
     @Test func doesNotExposeKeys() throws {
         var machine = try LoadedMachine()
         machine.putParameters("dmcryptkeys=0x10030000 " + LoadedMachine.commandLine)
-        try machine.seal(LoadedMachine.segments.filter { $0 != LoadedMachine.purgatory })
+        try machine.writeDigest(LoadedMachine.segments.filter { $0 != LoadedMachine.purgatory })
         #expect(throws: PatchObstacle.encryptedTarget) { try plan(machine) }
     }
 

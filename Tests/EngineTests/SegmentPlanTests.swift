@@ -12,33 +12,34 @@ import Testing
 
     /// An image whose parts lie at offsets from the bottom of reserved memory, in KiB.
     private func image(
-        headerSize: UInt64, control: UInt64, parts: [(Range<UInt64>, LoadedImage.Role)]
-    ) throws -> LoadedImage {
+        headerSize: UInt64, control: UInt64, parts: [(Range<UInt64>, ResidentImage.Role)]
+    ) throws -> ResidentImage {
         let machine = try LoadedMachine()
         let base = try #require(try machine.audit(.cheap).finding.value?.image)
-        var books = KernelBooks(entryAddress: hole.end - 0x1000, listed: [])
+        var kimage = SyntheticKimage(entryAddress: hole.end - 0x1000, listed: [])
         let header = AddressRange(start: hole.start, end: hole.start + headerSize)
         let ranges = parts.map { part in
             AddressRange(
                 start: hole.start + part.0.lowerBound << 10,
                 end: hole.start + part.0.upperBound << 10)
         }
-        books.listed = [header] + ranges
-        books.controlPage = hole.start + control << 10
-        let types = try TypeInformation(btf: SyntheticTypes.kernel())
-        let layout = try #require(CrashImage.Layout(in: types))
-        return LoadedImage(
-            books: try CrashImage(books.bytes, laidOut: layout, within: AddressRanges([hole])),
-            parts: [LoadedImage.Part(range: header, role: .coreHeader, isListed: true)]
+        kimage.listed = [header] + ranges
+        kimage.controlPage = hole.start + control << 10
+        let types = try BTF(btf: SyntheticTypes.kernel())
+        let layout = try #require(Kimage.Layout(in: types))
+        return ResidentImage(
+            kimage: try Kimage(kimage.bytes, laidOut: layout, within: AddressRanges([hole])),
+            parts: [ResidentImage.Part(range: header, role: .coreHeader, isListed: true)]
                 + zip(ranges, parts).map {
-                    LoadedImage.Part(range: $0, role: $1.1, isListed: true)
+                    ResidentImage.Part(range: $0, role: $1.1, isListed: true)
                 },
-            header: LoadedImage.Header(range: header, core: base.header.core), seal: base.seal,
+            header: ResidentImage.Header(range: header, core: base.header.core),
+            digest: base.digest,
             integrity: .verified, commandLine: base.commandLine)
     }
 
     private func plan(
-        _ image: LoadedImage, headerSize: UInt64 = 600, changing: [AddressRange] = []
+        _ image: ResidentImage, headerSize: UInt64 = 600, changing: [AddressRange] = []
     ) throws -> SegmentPlan {
         try SegmentPlan(
             for: image, headerSize: headerSize, changing: changing, in: hole, on: live)
@@ -96,15 +97,15 @@ import Testing
     @Test func noticesPagesOfTheKernelInAPart() throws {
         let spared = try image(headerSize: 4096, control: 32, parts: [(64..<128, .kernel)])
         #expect(spared.sparesItsParts(in: hole))
-        let books = spared.books
+        let kimage = spared.kimage
         let parts =
             spared.parts + [
-                LoadedImage.Part(
+                ResidentImage.Part(
                     range: AddressRange(start: hole.start + 16 << 10, end: hole.start + 20 << 10),
                     role: .purgatory, isListed: false)
             ]
-        let hit = LoadedImage(
-            books: books, parts: parts, header: spared.header, seal: spared.seal,
+        let hit = ResidentImage(
+            kimage: kimage, parts: parts, header: spared.header, digest: spared.digest,
             integrity: .verified, commandLine: spared.commandLine)
         #expect(!hit.sparesItsParts(in: hole))
     }

@@ -94,12 +94,13 @@ struct SyntheticTypes {
                 Member(name: "memsz", type: size, bitOffset: 192),
             ])
         let segments = types.array(of: segment, count: 16)
-        let base = UInt32(KernelBooks.segments + 16 * 32) * 8
+        let base = UInt32(SyntheticKimage.segments + 16 * 32) * 8
         var members = [
             Member(name: "head", type: long, bitOffset: 0),
-            Member(name: "start", type: long, bitOffset: UInt32(KernelBooks.entry) * 8),
-            Member(name: "nr_segments", type: long, bitOffset: UInt32(KernelBooks.count) * 8),
-            Member(name: "segment", type: segments, bitOffset: UInt32(KernelBooks.segments) * 8),
+            Member(name: "start", type: long, bitOffset: UInt32(SyntheticKimage.entry) * 8),
+            Member(name: "nr_segments", type: long, bitOffset: UInt32(SyntheticKimage.count) * 8),
+            Member(
+                name: "segment", type: segments, bitOffset: UInt32(SyntheticKimage.segments) * 8),
             Member(name: "control_page", type: long, bitOffset: base),
             Member(name: "type", type: int, bitOffset: base + 64, bitSize: 1),
             Member(name: "preserve_context", type: int, bitOffset: base + 65, bitSize: 1),
@@ -108,13 +109,13 @@ struct SyntheticTypes {
         if let member {
             members.append(Member(name: member, type: int, bitOffset: base + 67, bitSize: 1))
         }
-        _ = types.structure("kimage", size: UInt32(KernelBooks.size), members)
+        _ = types.structure("kimage", size: UInt32(SyntheticKimage.size), members)
         return types.bytes
     }
 }
 
-/// Where the synthetic kernel keeps what, and how its books are written.
-struct KernelBooks {
+/// Where the synthetic kernel keeps what, and how its `struct kimage` is written.
+struct SyntheticKimage {
     static let entry = 24
     static let count = 56
     static let segments = 64
@@ -128,18 +129,18 @@ struct KernelBooks {
 
     /// The bytes of `struct kimage`.
     var bytes: [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: KernelBooks.size)
-        bytes.set(entryAddress, at: KernelBooks.entry)
-        bytes.set(UInt64(listed.count), at: KernelBooks.count)
+        var bytes = [UInt8](repeating: 0, count: SyntheticKimage.size)
+        bytes.set(entryAddress, at: SyntheticKimage.entry)
+        bytes.set(UInt64(listed.count), at: SyntheticKimage.count)
         for (index, range) in listed.enumerated() {
-            let place = KernelBooks.segments + index * 32
+            let place = SyntheticKimage.segments + index * 32
             bytes.set(range.byteCount / 2, at: place + 8)
             bytes.set(range.start, at: place + 16)
             bytes.set(range.byteCount, at: place + 24)
         }
-        bytes.set(controlPage, at: KernelBooks.size - 16)
+        bytes.set(controlPage, at: SyntheticKimage.size - 16)
         let bits = 1 | (isFromFiles ? 4 : 0) | (keepsUp ? 8 : 0)
-        bytes.set(UInt64(bits), at: KernelBooks.size - 8)
+        bytes.set(UInt64(bits), at: SyntheticKimage.size - 8)
         return bytes
     }
 }

@@ -59,5 +59,5 @@ package struct Observation: Equatable {
     }
 
     /// The image that was found and understood.
-    package var image: LoadedImage? { finding.value?.image }
+    package var image: ResidentImage? { finding.value?.image }
 }

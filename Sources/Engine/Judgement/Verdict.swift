@@ -22,7 +22,7 @@ package enum Verdict: Equatable {
     /// An image is there that a crash could not use; why.
     case broken(because: String)
     /// The image describes the machine, but its capture kernel could not read all of it.
-    case undumpable([CaptureNeed])
+    case missingParameter([CaptureNeed])
     /// The image cannot be looked at, but the kernel says that it keeps it up; why it cannot.
     case trusted(because: String)
     /// Nobody can tell whether the image describes the machine; why.
@@ -57,7 +57,7 @@ extension Verdict {
     private static func judge(_ coverage: Coverage, _ seen: Observation) -> Verdict {
         if coverage.isExact {
             let lacks = seen.lacks.filter { $0.urgency == .now }.map(\.need)
-            return lacks.isEmpty ? .current : .undumpable(lacks)
+            return lacks.isEmpty ? .current : .missingParameter(lacks)
         }
         let isBeingSeenTo = seen.keepsUp == true && seen.staleFor < seen.grace
         return isBeingSeenTo ? .waiting(coverage) : .stale(coverage)
@@ -75,23 +75,23 @@ extension Verdict {
 
     /// Whether the image must be brought up to date, given what made us look.
     ///
-    /// What cannot be verified is refreshed once for every occasion on which it may have gone stale:
-    /// a look that nothing occasioned must not load again and again.
-    package func needsRefresh(on occasion: Occasion) -> Bool {
+    /// What cannot be verified is refreshed after every trigger that may have made it stale:
+    /// a routine look must not load again and again.
+    package func needsRefresh(on trigger: Trigger) -> Bool {
         switch self {
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current, .waiting,
             .trusted:
             false
-        case .lost, .stale, .broken, .undumpable:
+        case .lost, .stale, .broken, .missingParameter:
             true
         case .unverified:
-            occasion == .hotplug
+            trigger == .hotplug
         }
     }
 }
 
 /// What makes the engine look at the machine.
-package enum Occasion: Equatable {
+package enum Trigger: Equatable {
     /// Something may have been plugged: uevents, lost uevents, or the first look of a daemon that
     /// cannot know what it missed.
     case hotplug

@@ -11,19 +11,19 @@ package struct Audit {
         /// Nothing is loaded.
         case nothing
         /// An image, understood in full.
-        case image(LoadedImage)
+        case image(ResidentImage)
         /// An image that cannot work; why.
         case broken(because: String)
 
         /// The image, where there is one that was understood.
-        package var image: LoadedImage? {
+        package var image: ResidentImage? {
             if case .image(let image) = self { image } else { nil }
         }
     }
 
     /// How much of an image is looked at.
     package enum Depth: Equatable {
-        /// The books, the core header, the command line: some hundred KiB.
+        /// `struct kimage`, the core header, the command line: some hundred KiB.
         case cheap
         /// All of it, to make its digest anew: as much as the image has.
         case thorough
@@ -48,20 +48,20 @@ package struct Audit {
 
     private let root: SystemRoot
     private let architecture: Architecture
-    private let seal: LoadedImage.Seal?
+    private let digest: PurgatoryDigest?
     /// What must be known of the kernel; the caller may keep it for the boot.
     package private(set) var layout: KernelLayout?
 
     /// Creates an auditor of the machine below `root`.
     ///
-    /// With a `layout` that was found earlier in the same boot, and the `seal` of an image that was
+    /// With a `layout` that was found earlier in the same boot, and the `digest` of an image that was
     /// found whole, it spares itself the searches for them.
     package init(
-        below root: SystemRoot, layout: KernelLayout? = nil, seal: LoadedImage.Seal? = nil,
+        below root: SystemRoot, layout: KernelLayout? = nil, digest: PurgatoryDigest? = nil,
         architecture: Architecture = .current
     ) {
         self.root = root
-        self.seal = seal
+        self.digest = digest
         self.layout = layout
         self.architecture = architecture
     }
@@ -103,11 +103,11 @@ package struct Audit {
         // A load while the image was read makes nonsense of what was seen; three in a row during
         // three readings is somebody loading for ever.
         for _ in 0..<3 {
-            let (finding, count) = try PhysicalMemory.observe(below: root) {
-                (memory) throws(Unknowable) -> (Finding?, UInt64) in
+            let (finding, count) = try Kcore.observe(below: root) {
+                (kcore) throws(Unknowable) -> (Finding?, UInt64) in
                 let finding = try look(
-                    depth, at: memory, in: reserved, laidOut: layout, givingWay: givesWay)
-                return (finding, memory.byteCount)
+                    depth, at: kcore, in: reserved, laidOut: layout, givingWay: givesWay)
+                return (finding, kcore.byteCount)
             }
             byteCount += count
             if let finding { return finding }
@@ -117,16 +117,16 @@ package struct Audit {
 
     /// Reads the image once; `nil` where it was replaced meanwhile.
     private func look(
-        _ depth: Depth, at memory: PhysicalMemory, in reserved: AddressRanges,
+        _ depth: Depth, at kcore: Kcore, in reserved: AddressRanges,
         laidOut layout: KernelLayout, givingWay givesWay: () -> Bool
     ) throws(Unknowable) -> Finding? {
-        guard let books = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
+        guard let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
         else { return .nothing }
         var reading = ImageReading(
-            books, in: memory, within: reserved, on: architecture, known: seal)
+            kimage, in: kcore, within: reserved, on: architecture, known: digest)
         let outcome = try reading.run(hashing: depth == .thorough, givingWay: givesWay)
-        let again = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
-        guard again == books else { return nil }
+        let again = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+        guard again == kimage else { return nil }
         return switch outcome {
         case .understood(let image): .image(image)
         case .broken(let reason): .broken(because: reason)
@@ -134,7 +134,7 @@ package struct Audit {
     }
 
     /// Says which of the machine's RAM and CPUs an image describes.
-    private func describe(_ image: LoadedImage, beside live: LiveSystem) -> Fact<LiveSystem> {
+    private func describe(_ image: ResidentImage, beside live: LiveSystem) -> Fact<LiveSystem> {
         ProcessorNotes.read(of: live.cpus, below: root).map { notes in
             let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(

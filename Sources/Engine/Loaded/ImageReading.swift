@@ -2,7 +2,7 @@
 
 /// Finds out what the parts of a loaded image are, by looking at what lies in them.
 ///
-/// The kernel's books give addresses without meanings, and after a patch not even all addresses. The
+/// `struct kimage` gives addresses without meanings, and after a patch not even all addresses. The
 /// rest follows from memory itself: the core header begins as one, purgatory is where the image is
 /// entered and has a table of what it covers, and the boot parameters name the command line and the
 /// initrd.
@@ -10,31 +10,31 @@ struct ImageReading {
     /// How an image was understood.
     enum Outcome: Equatable {
         /// In full.
-        case understood(LoadedImage)
+        case understood(ResidentImage)
         /// Not: it is there and readable, and not an image that can work; why.
         case broken(because: String)
     }
 
-    let memory: PhysicalMemory
-    let books: CrashImage
+    let kcore: Kcore
+    let kimage: Kimage
     let reserved: AddressRanges
     let architecture: Architecture
-    /// The seal of the image that was looked at before.
-    let known: LoadedImage.Seal?
+    /// The digest of the image that was looked at before.
+    let known: PurgatoryDigest?
     /// The first bytes of each range that was looked at.
     private var heads: [AddressRange: [UInt8]] = [:]
 
     /// One page: more than any of the beginnings that are told apart.
     private static let headSize: UInt64 = 4096
 
-    /// Begins reading the image that `books` list, and that may have a `known` seal.
+    /// Begins reading the image that `kimage` lists, and that may have a `known` digest.
     init(
-        _ books: CrashImage, in memory: PhysicalMemory, within reserved: AddressRanges,
-        on architecture: Architecture, known: LoadedImage.Seal?
+        _ kimage: Kimage, in kcore: Kcore, within reserved: AddressRanges,
+        on architecture: Architecture, known: PurgatoryDigest?
     ) {
         self.known = known
-        self.books = books
-        self.memory = memory
+        self.kimage = kimage
+        self.kcore = kcore
         self.reserved = reserved
         self.architecture = architecture
     }
@@ -45,38 +45,38 @@ struct ImageReading {
     mutating func run(
         hashing: Bool, givingWay givesWay: () -> Bool
     ) throws(Unknowable) -> Outcome {
-        let listed = books.segments.map(\.range)
+        let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
-        let purgatory = try Purgatory(of: books, in: memory, within: reserved)
+        let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
         for region in purgatory.regions { try look(at: region) }
         let bootParameters = bootParameters()
         try refuseToJudgeWhatIsHidden(purgatory, bootParameters?.values)
         let commandLine = commandLine(bootParameters?.values)
-        let header: LoadedImage.Header
+        let header: ResidentImage.Header
         switch try self.header(namedBy: commandLine.value, among: listed) {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
-        let check = SealCheck(
-            purgatory: purgatory, books: books, architecture: architecture, header: header.range,
+        let check = PurgatoryDigestCheck(
+            purgatory: purgatory, kimage: kimage, architecture: architecture, header: header.range,
             known: known)
-        let (seal, integrity) = try check.run(
-            hashing: hashing, in: memory, givingWay: givesWay)
+        let (digest, integrity) = try check.run(
+            hashing: hashing, in: kcore, givingWay: givesWay)
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootParameters: bootParameters?.range,
             initrd: bootParameters?.values.initrd)
         return .understood(
-            LoadedImage(
-                books: books,
-                parts: roles.parts(listed: listed, sealed: seal?.regions ?? []), header: header,
-                seal: seal, integrity: integrity, commandLine: commandLine))
+            ResidentImage(
+                kimage: kimage,
+                parts: roles.parts(listed: listed, covered: digest?.regions ?? []), header: header,
+                digest: digest, integrity: integrity, commandLine: commandLine))
     }
 
     /// Reads the beginning of a range, once.
     private mutating func look(at range: AddressRange) throws(Unknowable) {
         guard heads[range] == nil else { return }
         let size = min(ImageReading.headSize, range.byteCount)
-        heads[range] = try memory.bytes(Int(size), at: range.start)
+        heads[range] = try kcore.bytes(Int(size), at: range.start)
     }
 
     /// Makes sure that memory shows an image at all.
@@ -118,7 +118,7 @@ struct ImageReading {
             else { throw Unknowable("the command line lies outside the reserve of crashkernel=") }
             let room = min(
                 UInt64(BootParameters.longestCommandLine), place.end - parameters.commandLine)
-            let bytes = try memory.bytes(Int(room), at: parameters.commandLine)
+            let bytes = try kcore.bytes(Int(room), at: parameters.commandLine)
             guard let end = bytes.firstIndex(of: 0) else {
                 throw Unknowable("the command line has no end")
             }
@@ -135,7 +135,7 @@ struct ImageReading {
     /// Reads the core header that the capture kernel would use.
     private func header(
         namedBy commandLine: String?, among listed: [AddressRange]
-    ) throws(Unknowable) -> Search<LoadedImage.Header> {
+    ) throws(Unknowable) -> Search<ResidentImage.Header> {
         let named = commandLine.map { BootParameters.coreHeader(in: $0) }
         let beginning = listed.filter { range in
             heads[range].flatMap { try? CoreHeader.byteCount(prefix: $0) } != nil
@@ -154,10 +154,10 @@ struct ImageReading {
         }
         // Any flaw has the same meaning: the capture kernel could not read it either.
         let size = (try? CoreHeader.byteCount(prefix: head)) ?? 0
-        let bytes = try memory.bytes(min(size, Int(place.byteCount)), at: place.start)
+        let bytes = try kcore.bytes(min(size, Int(place.byteCount)), at: place.start)
         guard let core = try? CoreHeader(bytes) else {
             return .broken(because: "there is no core header at \(hexadecimal(place.start))")
         }
-        return .understood(LoadedImage.Header(range: place, core: core))
+        return .understood(ResidentImage.Header(range: place, core: core))
     }
 }

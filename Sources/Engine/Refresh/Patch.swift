@@ -28,13 +28,13 @@ struct Patch {
         within reserved: AddressRanges
     ) throws(PatchObstacle) -> Patch {
         do throws(Unknowable) {
-            return try PhysicalMemory.observe(below: root) { memory throws(Unknowable) in
+            return try Kcore.observe(below: root) { kcore throws(Unknowable) in
                 let copies = try plan.segments.copies.map { range throws(Unknowable) in
-                    try copy(of: range, in: memory)
+                    try copy(of: range, in: kcore)
                 }
-                if let seal = plan.seal { try rewrite(seal, in: copies) }
-                let books = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
-                guard books == plan.image.books else {
+                if let digest = plan.digest { try rewrite(digest, in: copies) }
+                let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+                guard kimage == plan.image.kimage else {
                     throw Unknowable("somebody has just loaded another one")
                 }
                 let isNamedSo = layout.image.hotplugSupport != nil
@@ -57,17 +57,17 @@ struct Patch {
         header = Kexec.Segment(bytes: bytes, range: plan.segments.header)
         // A kernel that did not keep the image up is not made to: it would write its own kind of
         // header, without what kexec-tools' has of the first MiB.
-        self.flags = plan.image.books.kernelKeepsUp == true ? flags : [0]
+        self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
     }
 
     private static let noMemory = Unknowable("there is no memory for a copy of it")
 
     private static func copy(
-        of range: AddressRange, in memory: PhysicalMemory
+        of range: AddressRange, in kcore: Kcore
     ) throws(Unknowable) -> Kexec.Segment {
         guard let bytes = PinnedBytes(count: Int(range.byteCount)) else { throw noMemory }
         var place = 0
-        _ = try memory.forEachPart(of: range) { part throws(Unknowable) in
+        _ = try kcore.forEachPart(of: range) { part throws(Unknowable) in
             bytes.replace(at: place, with: part)
             place += part.count
             return true
@@ -77,10 +77,10 @@ struct Patch {
 
     /// Writes a new table, and the digest over what it lists, into copies of purgatory's pages.
     private static func rewrite(
-        _ seal: SealPlan, in copies: [Kexec.Segment]
+        _ plan: PurgatoryDigestPlan, in copies: [Kexec.Segment]
     ) throws(Unknowable) {
-        guard let digest = seal.digest else { throw Unknowable("its digest has not been found") }
-        let changes = [(seal.table, seal.tableBytes), (digest.place, digest.withoutHeader)]
+        guard let found = plan.found else { throw Unknowable("its digest has not been found") }
+        let changes = [(plan.table, plan.tableBytes), (found.place, found.withoutHeader)]
         for (address, bytes) in changes {
             let copy = copies.first { copy in
                 copy.range.holds(address) && copy.range.holds(address + UInt64(bytes.count) - 1)
@@ -114,8 +114,8 @@ struct Patch {
         }
         let segments: [Kexec.Segment]
         do throws(Unknowable) {
-            segments = try PhysicalMemory.observe(below: root) { memory throws(Unknowable) in
-                try ranges.map { range throws(Unknowable) in try Patch.copy(of: range, in: memory) }
+            segments = try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                try ranges.map { range throws(Unknowable) in try Patch.copy(of: range, in: kcore) }
             }
         } catch {
             throw .imageNotUnderstood(because: error.reason)
@@ -135,7 +135,7 @@ struct Patch {
     }
 
     private func load(_ segments: [Kexec.Segment], flags: UInt) -> Kexec.Attempt {
-        Kexec.loadSegments(segments, entry: plan.image.books.entry, flags: flags)
+        Kexec.loadSegments(segments, entry: plan.image.kimage.entry, flags: flags)
     }
 
     /// Whether a crash kernel is loaded; not where the kernel does not say.

@@ -9,9 +9,9 @@ struct PatchPlan: Equatable {
     /// What is listed.
     let segments: SegmentPlan
     /// What changes in purgatory; `nil` where nothing has to.
-    let seal: SealPlan?
+    let digest: PurgatoryDigestPlan?
     /// The image that is patched.
-    let image: LoadedImage
+    let image: ResidentImage
 
     /// Plans a patch of the image that was seen, so that it describes the machine that was seen.
     ///
@@ -20,7 +20,7 @@ struct PatchPlan: Equatable {
         try PatchPlan.refuseWhatTheMachineForbids(seen)
         let image = try PatchPlan.image(seen)
         guard case .known(let reserved) = seen.reserved,
-            let hole = reserved.first(where: { $0.holds(image.books.entry) })
+            let hole = reserved.first(where: { $0.holds(image.kimage.entry) })
         else { throw .imageNotUnderstood(because: "it begins outside of reserved memory") }
         let live: LiveSystem
         switch seen.live {
@@ -32,9 +32,9 @@ struct PatchPlan: Equatable {
             header = try HeaderPlan(old: image.header.core, live: live, notes: notes).header()
         case .unknown(let reason): throw .machineNotKnown(because: reason)
         }
-        seal = try SealPlan.plan(for: image)
+        digest = try PurgatoryDigestPlan.plan(for: image)
         segments = try SegmentPlan(
-            for: image, headerSize: UInt64(header.byteCount), changing: seal?.pages ?? [],
+            for: image, headerSize: UInt64(header.byteCount), changing: digest?.pages ?? [],
             in: hole, on: live)
         self.image = image
     }
@@ -46,7 +46,7 @@ struct PatchPlan: Equatable {
         if seen.support.loadsLeft == 0 { throw .noLoadsLeft }
     }
 
-    private static func image(_ seen: Observation) throws(PatchObstacle) -> LoadedImage {
+    private static func image(_ seen: Observation) throws(PatchObstacle) -> ResidentImage {
         switch seen.finding {
         case .known(.image(let image)):
             let words = image.commandLine.value?.split(separator: " ") ?? []

@@ -36,7 +36,7 @@ struct SegmentPlan: Equatable {
     /// `pages` are the pages that the patch changes beside the header's.
     /// - Throws: Why there is none.
     init(
-        for image: LoadedImage, headerSize: UInt64, changing pages: [AddressRange],
+        for image: ResidentImage, headerSize: UInt64, changing pages: [AddressRange],
         in hole: AddressRange, on live: LiveSystem
     ) throws(PatchObstacle) {
         header = try SegmentPlan.place(for: headerSize, of: image)
@@ -64,7 +64,7 @@ struct SegmentPlan: Equatable {
     /// How much of its old place the header gets: all of it, unless the kernel has left it far more
     /// than it can need.
     private static func place(
-        for size: UInt64, of image: LoadedImage
+        for size: UInt64, of image: ResidentImage
     ) throws(PatchObstacle) -> AddressRange {
         let room = image.header.range.byteCount
         guard size <= room else { throw .headerTooLarge(needed: size, room: room) }
@@ -82,21 +82,21 @@ struct SegmentPlan: Equatable {
     /// where the processor cannot map a GiB as one (arch/x86/kernel/machine_kexec_64.c,
     /// `init_pgtable`).
     private static func needed(
-        of image: LoadedImage, in hole: AddressRange, on live: LiveSystem
+        of image: ResidentImage, in hole: AddressRange, on live: LiveSystem
     ) -> UInt64 {
-        let listed = AddressRanges(image.books.segments.map(\.range))
-        let below = AddressRange(start: hole.start, end: min(image.books.controlPage, hole.end))
+        let listed = AddressRanges(image.kimage.segments.map(\.range))
+        let below = AddressRange(start: hole.start, end: min(image.kimage.controlPage, hole.end))
         let taken = AddressRanges([below]).subtracting(listed).byteCount
         let gigabytes = live.ram.ranges.reduce(0) { $0 + ($1.byteCount >> 30) + 2 }
         return least + taken * margin + gigabytes * page
     }
 }
 
-extension LoadedImage {
+extension ResidentImage {
     /// Whether the pages that the kernel took for itself lie in no part of the image.
     func sparesItsParts(in hole: AddressRange) -> Bool {
-        let end = min(books.controlPage, hole.end)
-        let listed = AddressRanges(books.segments.map(\.range))
+        let end = min(kimage.controlPage, hole.end)
+        let listed = AddressRanges(kimage.segments.map(\.range))
         let taken = AddressRanges([AddressRange(start: hole.start, end: end)]).subtracting(listed)
         let unlisted = AddressRanges(parts.map(\.range)).subtracting(listed)
         return taken.intersection(unlisted).isEmpty

@@ -2,45 +2,45 @@
 
 /// How purgatory's table and digest change so that they no longer cover the core header; pure.
 ///
-/// The core header is taken out at the first patch instead of being sealed anew at each. Kernels since
+/// The core header is taken out at the first patch instead of making a new digest at each. Kernels since
 /// 6.6 leave it out from the beginning, for the same reason: it changes. Then a later patch touches
-/// one segment and needs no digest at all, and nothing is lost: a damaged header that is sealed gives
+/// one segment and needs no digest at all, and nothing is lost: a damaged header under the digest gives
 /// no dump, because purgatory hangs; one that is not gives most of it, and the audit compares it with
 /// the machine in any case.
-struct SealPlan: Equatable {
+struct PurgatoryDigestPlan: Equatable {
     /// The physical address of the table.
     let table: UInt64
     /// The digest, of which the part without the core header takes the place of the whole; `nil`
     /// as long as it has not been looked for.
     ///
     /// It was made when the image was last found whole, and not for the patch: what has been damaged
-    /// since is not sealed anew, and the audit after the patch finds it.
-    let digest: LoadedImage.Seal.Digest?
+    /// since gets no new digest, and the audit after the patch finds it.
+    let found: PurgatoryDigest.Found?
     /// What the digest is to cover, in its order.
     let regions: [AddressRange]
 
     /// Plans the change for `image`; `nil` where the header is not covered.
     ///
     /// - Throws: That the image has no digest, or one that covers the header in some other way.
-    static func plan(for image: LoadedImage) throws(PatchObstacle) -> SealPlan? {
+    static func plan(for image: ResidentImage) throws(PatchObstacle) -> PurgatoryDigestPlan? {
         // Without a table nothing would be known of what a patch leaves unlisted.
-        guard let seal = image.seal, image.integrity != .mismatch else {
+        guard let digest = image.digest, image.integrity != .mismatch else {
             throw .digestNotUnderstood
         }
-        guard image.sealsHeader else { return nil }
-        let rest = seal.regions.filter { $0 != image.header.range }
-        guard !rest.isEmpty, rest.count == seal.regions.count - 1,
+        guard image.digestCoversHeader else { return nil }
+        let rest = digest.regions.filter { $0 != image.header.range }
+        guard !rest.isEmpty, rest.count == digest.regions.count - 1,
             !rest.contains(where: { $0.overlaps(image.header.range) })
         else { throw .digestNotUnderstood }
-        return SealPlan(table: seal.table, digest: seal.digest, regions: rest)
+        return PurgatoryDigestPlan(table: digest.table, found: digest.found, regions: rest)
     }
 
     /// The pages that change.
     var pages: [AddressRange] {
         var places = [AddressRange(start: table, end: table + UInt64(RegionTable.byteCount))]
-        if let digest {
-            let end = digest.place + UInt64(digest.value.count)
-            places.append(AddressRange(start: digest.place, end: end))
+        if let found {
+            let end = found.place + UInt64(found.value.count)
+            places.append(AddressRange(start: found.place, end: end))
         }
         let page = SegmentPlan.page
         return places.map { place in

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What lies in reserved memory and would run after a crash right now.
-package struct LoadedImage: Equatable {
+package struct ResidentImage: Equatable {
     /// What a part of the image is for.
     package enum Role: String, Codable {
         /// The core header.
@@ -41,26 +41,6 @@ package struct LoadedImage: Equatable {
         package var slack: UInt64 { range.byteCount - UInt64(core.byteCount) }
     }
 
-    /// Where purgatory's digest lies and what it covers.
-    package struct Seal: Hashable, Codable {
-        /// The physical address of the table of regions.
-        package let table: UInt64
-        /// The regions the digest covers, in its order.
-        package let regions: [AddressRange]
-        /// The digest; `nil` where it has not been looked for or is not there.
-        package var digest: Digest?
-
-        /// A digest that was found in purgatory when it was made anew.
-        package struct Digest: Hashable, Codable {
-            /// Its physical address.
-            package let place: UInt64
-            /// Its bytes.
-            package let value: [UInt8]
-            /// What it would be if it did not cover the core header; the same where it does not.
-            package let withoutHeader: [UInt8]
-        }
-    }
-
     /// What is known of the image's wholeness.
     package enum Integrity: Hashable {
         /// The digest was made anew and is the one in purgatory.
@@ -73,29 +53,29 @@ package struct LoadedImage: Equatable {
         case unknown(because: String)
     }
 
-    /// What the kernel's books say: the entry, the loader, the control page, who keeps it up.
-    package let books: CrashImage
+    /// What the kernel lists: the entry, the loader, the control page, who keeps it up.
+    package let kimage: Kimage
     /// All that is resident, by address.
     package let parts: [Part]
     /// The core header.
     package let header: Header
     /// Where the digest lies, where purgatory has one.
-    package let seal: Seal?
+    package let digest: PurgatoryDigest?
     /// Whether the image is whole.
     package let integrity: Integrity
     /// The capture kernel's command line.
     package let commandLine: Fact<String>
 
-    /// Who made the image, also after a patch, when the books only tell who loaded the patch.
+    /// Who made the image, also after a patch, when `struct kimage` only tells who loaded the patch.
     ///
     /// The kernel puts its `elfcorehdr=` before everything (arch/x86/kernel/kexec-bzimage64.c,
     /// `setup_cmdline`), kexec-tools behind (crashdump-x86.c, `cmdline_add_elfcorehdr`).
-    package var maker: CrashImage.Loader? {
-        commandLine.value.map { $0.hasPrefix("elfcorehdr=") ? .kernel : .program } ?? books.loader
+    package var maker: Kimage.Loader? {
+        commandLine.value.map { $0.hasPrefix("elfcorehdr=") ? .kernel : .program } ?? kimage.loader
     }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.
-    package var sealsHeader: Bool {
-        seal?.regions.contains { $0.overlaps(header.range) } ?? false
+    package var digestCoversHeader: Bool {
+        digest?.regions.contains { $0.overlaps(header.range) } ?? false
     }
 }

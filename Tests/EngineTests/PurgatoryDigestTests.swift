@@ -5,22 +5,23 @@ import Testing
 @testable import Engine
 
 /// What is spared of an audit's longest part, making the digest anew, and what is lost by that.
-@Suite struct LoadedSealTests {
+@Suite struct PurgatoryDigestTests {
     /// A digest that was found once is recognised for as long as the same bytes lie there.
-    @Test func recognisesASeal() throws {
+    @Test func recognisesADigest() throws {
         var machine = try LoadedMachine()
-        let seal = try #require(try machine.audit().finding.value?.image?.seal)
-        let digest = try #require(seal.digest)
-        #expect(digest.value != digest.withoutHeader)
-        #expect(try machine.audit(.cheap, seal: seal).finding.value?.image?.seal == seal)
+        let digest = try #require(try machine.audit().finding.value?.image?.digest)
+        let found = try #require(digest.found)
+        #expect(found.value != found.withoutHeader)
+        #expect(try machine.audit(.cheap, digest: digest).finding.value?.image?.digest == digest)
         let other = Array(machine.bytes(LoadedMachine.purgatory).prefix(1))
         machine.put(other + [7], at: LoadedMachine.digest + 3)
-        #expect(try machine.audit(.cheap, seal: seal).finding.value?.image?.seal?.digest == nil)
-        machine.put(digest.value, at: LoadedMachine.digest)
-        let elsewhere = LoadedImage.Seal(
-            table: seal.table, regions: seal.regions.reversed(), digest: digest)
         #expect(
-            try machine.audit(.cheap, seal: elsewhere).finding.value?.image?.seal?.digest == nil)
+            try machine.audit(.cheap, digest: digest).finding.value?.image?.digest?.found == nil)
+        machine.put(found.value, at: LoadedMachine.digest)
+        let elsewhere = PurgatoryDigest(
+            table: digest.table, regions: digest.regions.reversed(), found: found)
+        #expect(
+            try machine.audit(.cheap, digest: elsewhere).finding.value?.image?.digest?.found == nil)
     }
 
     @Test func givesWayBeforeItMakesADigest() throws {

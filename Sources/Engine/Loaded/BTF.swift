@@ -7,7 +7,7 @@
 /// strings. Only structures, and what their members' sizes need, are understood; all else is
 /// stepped over. With it the layout of a kernel's structures is read, not tabulated by version. Any
 /// input is safe: each step is bounded by the size of the input or by a constant.
-struct TypeInformation {
+struct BTF {
     /// Why bytes are no type information.
     struct Flaw: Error, Equatable {
         /// What is wrong, as the end of a sentence.
@@ -28,12 +28,12 @@ struct TypeInformation {
     init(btf bytes: [UInt8]) throws(Flaw) {
         // Lengths are 32 bits wide in the format, so positions fit into them as well.
         guard bytes.count <= Int(UInt32.max), bytes.half(at: 0) == 0xEB9F,
-            let headerLength = bytes.word(at: 4), headerLength >= TypeInformation.headerSize,
+            let headerLength = bytes.word(at: 4), headerLength >= BTF.headerSize,
             let typeStart = bytes.word(at: 8), let typeLength = bytes.word(at: 12),
             let stringStart = bytes.word(at: 16), let stringLength = bytes.word(at: 20)
         else { throw Flaw(description: "does not begin as BTF") }
-        let list = TypeInformation.section(after: headerLength, typeStart, typeLength)
-        strings = TypeInformation.section(after: headerLength, stringStart, stringLength)
+        let list = BTF.section(after: headerLength, typeStart, typeLength)
+        strings = BTF.section(after: headerLength, stringStart, stringLength)
         guard list.upperBound <= bytes.count, strings.upperBound <= bytes.count else {
             throw Flaw(description: "ends before its sections do")
         }
@@ -42,7 +42,7 @@ struct TypeInformation {
         types.reserveCapacity(list.count / 24)
         var place = list.lowerBound
         while place < list.upperBound {
-            guard let size = TypeInformation.size(ofTypeAt: place, in: bytes),
+            guard let size = BTF.size(ofTypeAt: place, in: bytes),
                 size <= list.upperBound - place
             else { throw Flaw(description: "has a type that is unknown or cut short") }
             types.append(UInt32(place))
@@ -108,7 +108,7 @@ struct TypeInformation {
         else { return nil }
         return Entry(
             kind: kind, count: Int(information & 0xFFFF), hasBitSizes: information >> 31 == 1,
-            sizeOrType: sizeOrType, name: Int(name), details: place + TypeInformation.typeSize)
+            sizeOrType: sizeOrType, name: Int(name), details: place + BTF.typeSize)
     }
 
     /// Returns every structure called `name`.

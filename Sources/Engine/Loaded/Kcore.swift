@@ -6,7 +6,7 @@
 /// when memory comes or goes, so it is opened for one observation at a time, and the observation is
 /// repeated if the layout moved meanwhile. What the kernel may not or cannot read is zeros to it and
 /// no error; whether zeros can be right is for the caller to judge. It never writes.
-final class PhysicalMemory {
+final class Kcore {
     private let file: KernelFile
     private let header: CoreHeader
 
@@ -24,22 +24,22 @@ final class PhysicalMemory {
         do throws(SystemError) {
             file = try KernelFile("/proc/kcore", below: root)
         } catch {
-            throw PhysicalMemory.unknowable(error)
+            throw Kcore.unknowable(error)
         }
-        header = try PhysicalMemory.header(of: file)
+        header = try Kcore.header(of: file)
     }
 
     /// Makes an observation of memory.
     ///
     /// - Throws: What the observation throws, or why memory cannot be read.
     static func observe<Seen>(
-        below root: SystemRoot, _ observation: (PhysicalMemory) throws(Unknowable) -> Seen
+        below root: SystemRoot, _ observation: (Kcore) throws(Unknowable) -> Seen
     ) throws(Unknowable) -> Seen {
         for _ in 0..<attempts {
-            let memory = try PhysicalMemory(below: root)
-            let seen = Result { () throws(Unknowable) -> Seen in try observation(memory) }
+            let kcore = try Kcore(below: root)
+            let seen = Result { () throws(Unknowable) -> Seen in try observation(kcore) }
             // A layout that has moved explains whatever was seen, so it is asked for first.
-            if try header(of: memory.file) == memory.header { return try seen.get() }
+            if try header(of: kcore.file) == kcore.header { return try seen.get() }
         }
         throw Unknowable("the layout of /proc/kcore goes on changing: memory is being hot-plugged")
     }
@@ -67,7 +67,7 @@ final class PhysicalMemory {
             throw Unknowable("/proc/kcore has nothing at the address \(hexadecimal(address))")
         }
         var bytes = [UInt8](repeating: 0, count: count)
-        try PhysicalMemory.fill(&bytes, from: file, at: entry.offset &+ (address - entry.virtual))
+        try Kcore.fill(&bytes, from: file, at: entry.offset &+ (address - entry.virtual))
         return bytes
     }
 
@@ -78,7 +78,7 @@ final class PhysicalMemory {
     func forEachPart(
         of range: AddressRange, _ body: ([UInt8]) throws(Unknowable) -> Bool
     ) throws(Unknowable) -> Bool {
-        var part = [UInt8](repeating: 0, count: PhysicalMemory.chunkSize)
+        var part = [UInt8](repeating: 0, count: Kcore.chunkSize)
         var start = range.start
         while start < range.end {
             let rest = range.end - start
@@ -93,13 +93,13 @@ final class PhysicalMemory {
     private func fill(_ bytes: inout [UInt8], at physical: UInt64) throws(Unknowable) {
         let count = bytes.count
         let entry = header.entries.first { entry in
-            entry.kind == .memory && entry.physical != PhysicalMemory.unmapped
+            entry.kind == .memory && entry.physical != Kcore.unmapped
                 && entry.holds(count, at: physical, from: entry.physical)
         }
         guard let entry else {
             throw Unknowable("/proc/kcore has no memory at \(hexadecimal(physical))")
         }
-        try PhysicalMemory.fill(
+        try Kcore.fill(
             &bytes, from: file, at: entry.offset &+ (physical - entry.physical))
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-extension CrashImage {
+extension Kimage {
     /// Where the parts of `struct kimage` lie in the running kernel (include/linux/kexec.h).
     package struct Layout: Hashable, Codable {
         /// How many bytes of the structure hold all that is wanted.
@@ -40,12 +40,12 @@ extension CrashImage {
     }
 }
 
-extension CrashImage.Layout {
+extension Kimage.Layout {
     /// Larger than any `struct kimage` (about 900 bytes) will be.
     private static let largest = 64 << 10
 
     /// Finds the parts, or returns `nil` where one that is needed is missing.
-    init?(in types: TypeInformation) {
+    init?(in types: BTF) {
         guard let image = StructureLayout("kimage", in: types),
             let entry = image.field("start"),
             let segmentCount = image.field("nr_segments"),
@@ -54,7 +54,7 @@ extension CrashImage.Layout {
             let (offset, capacity, segment) = image.array("segment"),
             let bufferSize = segment.field("bufsz"), let address = segment.field("mem"),
             let memorySize = segment.field("memsz"),
-            image.size <= CrashImage.Layout.largest, offset <= image.size, segment.size > 0,
+            image.size <= Kimage.Layout.largest, offset <= image.size, segment.size > 0,
             capacity <= (image.size - offset) / segment.size
         else { return nil }
         byteCount = image.size

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The loaded crash image as the kernel has it in its books: `struct kimage`.
+/// The loaded crash image as the kernel lists it: `struct kimage`.
 ///
 /// It is looked at without the kexec lock, which a panic needs; so it is read until two readings
 /// agree. After a patch it lists the patch's segments only: what is resident is more than this says.
-package struct CrashImage: Hashable {
+package struct Kimage: Hashable {
     /// A segment in the kernel's list.
     package struct Segment: Hashable {
         /// Its physical addresses.
@@ -44,7 +44,7 @@ package struct CrashImage: Hashable {
         guard let entry = layout.entry.value(in: bytes),
             let count = layout.segmentCount.value(in: bytes),
             let controlPage = layout.controlPage.value(in: bytes),
-            layout.type.value(in: bytes) == CrashImage.crash,
+            layout.type.value(in: bytes) == Kimage.crash,
             1...UInt64(max(1, layout.segments.capacity)) ~= count
         else {
             throw Unknowable("kexec_crash_image does not point to a crash image")
@@ -78,9 +78,9 @@ package struct CrashImage: Hashable {
     }
 }
 
-extension CrashImage.Segment {
+extension Kimage.Segment {
     /// Decodes the `struct kexec_segment` that `bytes` begin with, or returns `nil` where it is none.
-    fileprivate init?(_ bytes: [UInt8], laidOut layout: CrashImage.Layout.SegmentLayout) {
+    fileprivate init?(_ bytes: [UInt8], laidOut layout: Kimage.Layout.SegmentLayout) {
         guard let start = layout.address.value(in: bytes),
             let size = layout.memorySize.value(in: bytes),
             let bufferSize = layout.bufferSize.value(in: bytes), size > 0, bufferSize <= size,
@@ -91,25 +91,25 @@ extension CrashImage.Segment {
     }
 }
 
-extension CrashImage {
-    /// How often the books are read to get them twice the same.
+extension Kimage {
+    /// How often it is read to get them twice the same.
     ///
     /// A load replaces the image in one step, and the kernel's own update hides it for as long as it
     /// copies a core header, below a millisecond: ten readings, two milliseconds apart, outlast both.
     private static let attempts = 10
 
-    /// Reads the loaded image from `memory`, or returns `nil` where none is loaded.
+    /// Reads the loaded image from `kcore`, or returns `nil` where none is loaded.
     ///
     /// - Throws: Why it cannot be known.
     static func loaded(
-        in memory: PhysicalMemory, laidOut layout: KernelLayout, within reserved: AddressRanges
-    ) throws(Unknowable) -> CrashImage? {
+        in kcore: Kcore, laidOut layout: KernelLayout, within reserved: AddressRanges
+    ) throws(Unknowable) -> Kimage? {
         var last: [UInt8]?
         for attempt in 0..<attempts {
             if attempt > 0 && last == nil { Pause.milliseconds(2) }
-            let bytes = try books(in: memory, laidOut: layout)
+            let bytes = try bytes(in: kcore, laidOut: layout)
             if let bytes, bytes == last {
-                return try CrashImage(bytes, laidOut: layout.image, within: reserved)
+                return try Kimage(bytes, laidOut: layout.image, within: reserved)
             }
             last = bytes
         }
@@ -120,11 +120,11 @@ extension CrashImage {
     }
 
     /// The bytes of the structure and the pointer to it; `nil` where the pointer is null.
-    private static func books(
-        in memory: PhysicalMemory, laidOut layout: KernelLayout
+    private static func bytes(
+        in kcore: Kcore, laidOut layout: KernelLayout
     ) throws(Unknowable) -> [UInt8]? {
-        let pointer = try memory.bytes(8, atVirtual: layout.pointer)
+        let pointer = try kcore.bytes(8, atVirtual: layout.pointer)
         guard let address = pointer.double(at: 0), address != 0 else { return nil }
-        return try memory.bytes(layout.image.byteCount, atVirtual: address) + pointer
+        return try kcore.bytes(layout.image.byteCount, atVirtual: address) + pointer
     }
 }

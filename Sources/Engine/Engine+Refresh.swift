@@ -44,7 +44,7 @@ extension Engine {
     private func preparedReload(
         of found: Result<Configuration, Obstacle>, given look: Look
     ) throws(Obstacle) -> Reload {
-        try Reload.prepare(found, remembered: memory.commandLine, insteadOf: look.observation)
+        try Reload.prepare(found, remembered: savedState.commandLine, insteadOf: look.observation)
     }
 
     /// Makes one attempt to bring the image up to date, and looks again.
@@ -52,7 +52,7 @@ extension Engine {
         given look: Look, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Step {
         var look = look
-        if case .unknown = look.observation.finding, memory.layout != nil {
+        if case .unknown = look.observation.finding, savedState.layout != nil {
             look = try self.look(.cheap, insisting: true, now: now)
         }
         guard case .stale = look.verdict, look.observation.image != nil else {
@@ -64,8 +64,9 @@ extension Engine {
         if ways.patch != nil || (isLoadedAnyway && ways.reload == nil) || !root.prefix.isEmpty {
             return try reload(given: look, insteadOf: ways.patch, now: now)
         }
-        if let image = look.observation.image, image.sealsHeader, image.seal?.digest == nil {
-            // The digest is found by its value; and damage must not be sealed anew.
+        if let image = look.observation.image, image.digestCoversHeader, image.digest?.found == nil
+        {
+            // The digest is found by its value; and damage must not get a new digest.
             look = try self.look(.thorough, now: now)
             guard case .stale = look.verdict else { return Step(look: look) }
         }
@@ -81,7 +82,7 @@ extension Engine {
     private func patchPlan(given look: Look) throws(PatchObstacle) -> PatchPlan {
         guard patches else { throw .switchedOff }
         let seen = look.observation
-        if let books = seen.image?.books, memory.unpatchable == books.fingerprint {
+        if let kimage = seen.image?.kimage, savedState.unpatchable == kimage.fingerprint {
             throw .failedBefore
         }
         let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
@@ -89,7 +90,7 @@ extension Engine {
     }
 
     private func preparedPatch(given look: Look) throws(PatchObstacle) -> Patch {
-        guard let layout = memory.layout, let reserved = look.observation.reserved.value else {
+        guard let layout = savedState.layout, let reserved = look.observation.reserved.value else {
             throw .imageNotUnderstood(because: "it cannot be seen")
         }
         return try Patch.prepare(
@@ -107,24 +108,24 @@ extension Engine {
         case EBUSY:
             return Step(look: look, end: .busy)
         case 0:
-            memory.described = look.observation.live.value
+            savedState.described = look.observation.live.value
             let refresh = Refresh(method: .patch, window: attempt.microseconds)
             return try verified(refresh, of: look, givingWay: givesWay, now: now)
         default:
-            memory.unpatchable = look.observation.image?.books.fingerprint
+            savedState.unpatchable = look.observation.image?.kimage.fingerprint
             guard try KernelSupport(of: root).isLoaded != true else {
                 return try reload(given: look, insteadOf: .failedBefore, now: now)
             }
-            memory.forgetImage()
-            memory.expectsImage = true
+            savedState.forgetImage()
+            savedState.expectsImage = true
             // What cannot be read cannot be replayed, and a reload is what is left.
             guard let replayed = try? patch.replay(), replayed.errno == 0 else {
                 var step = try reload(given: look, insteadOf: .failedBefore, now: now)
                 if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
                 return step
             }
-            memory.expectsImage = false
-            memory.described = look.observation.live.value
+            savedState.expectsImage = false
+            savedState.described = look.observation.live.value
             let refresh = Refresh(method: .replay, window: now() - begin)
             return try verified(refresh, of: look, givingWay: { false }, now: now)
         }
@@ -138,7 +139,7 @@ extension Engine {
         _ refresh: Refresh, of before: Look, givingWay givesWay: () -> Bool, now: () -> UInt64
     ) throws(SystemError) -> Step {
         var gaveWay = false
-        memory.owesDigest = true
+        savedState.owesDigest = true
         // What cannot be seen is not verified.
         let look = try look(
             .thorough, insisting: true,
@@ -152,7 +153,7 @@ extension Engine {
         }
         let isSound = look.isSound(after: before, withoutDigest: gaveWay)
         if refresh.method == .replay || !isSound {
-            memory.unpatchable = look.observation.image?.books.fingerprint
+            savedState.unpatchable = look.observation.image?.kimage.fingerprint
         }
         guard !isSound else { return Step(look: look, refreshes: [refresh]) }
         var step = try reload(given: look, insteadOf: .failedBefore, now: now)
@@ -162,7 +163,7 @@ extension Engine {
 
     /// Leaves word that an image is to be there.
     private func announceLoad() {
-        var ahead = memory
+        var ahead = savedState
         ahead.expectsImage = true
         beforeLoad(ahead)
     }
@@ -186,9 +187,9 @@ extension Engine {
         if attempt.errno == 0 {
             // The image describes the machine of some moment since `look`; if it is still the same
             // machine, that one. If not, the next round's verdict is stale and it is loaded again.
-            memory.described = look.observation.live.value
-            memory.expectsImage = false
-            memory.unpatchable = nil
+            savedState.described = look.observation.live.value
+            savedState.expectsImage = false
+            savedState.unpatchable = nil
             let refresh = Refresh(method: .reload, window: attempt.microseconds)
             return Step(
                 look: try self.look(.thorough, now: now), refreshes: [refresh], unpatched: patch)
@@ -196,8 +197,8 @@ extension Engine {
         let error = SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport(of: root).isLoaded == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
-        memory.forgetImage()
-        memory.expectsImage = true
+        savedState.forgetImage()
+        savedState.expectsImage = true
         return Step(look: try self.look(.cheap, now: now), end: .unprotected(error))
     }
 }
@@ -208,7 +209,7 @@ extension Engine.Look {
     fileprivate func isSound(after before: Engine.Look, withoutDigest isUnmade: Bool) -> Bool {
         guard let image = observation.image, image.integrity == .verified || isUnmade,
             image.integrity != .mismatch,
-            let hole = observation.reserved.value?.first(where: { $0.holds(image.books.entry) }),
+            let hole = observation.reserved.value?.first(where: { $0.holds(image.kimage.entry) }),
             image.sparesItsParts(in: hole)
         else { return false }
         return observation.coverage.value?.isExact == true
@@ -216,7 +217,7 @@ extension Engine.Look {
     }
 }
 
-extension CrashImage {
+extension Kimage {
     /// What tells one load from most others: the entry, the list, and the kernel's own pages.
     fileprivate var fingerprint: String {
         let places = segments.map { "\(hexadecimal($0.range.start))-\(hexadecimal($0.range.end))" }

@@ -4,66 +4,67 @@
 ///
 /// The digest is found by its value: what is made anew over the regions of the table must occur in
 /// purgatory, once. That takes reading the whole image, so a digest that was found once is recognised
-/// again without: where the same table and the same 32 bytes lie in the same places, nobody has sealed
+/// again without: where the same table and the same 32 bytes lie in the same places, nobody has made
+/// another digest
 /// anything else since. That says where the digest is, and not that the image is still whole.
-struct SealCheck {
+struct PurgatoryDigestCheck {
     let purgatory: Purgatory
-    let books: CrashImage
+    let kimage: Kimage
     let architecture: Architecture
     /// The core header's place, which a first patch takes out of the table.
     let header: AddressRange
-    /// The seal of the image that was looked at before; `nil` where none is known.
-    let known: LoadedImage.Seal?
+    /// The digest of the image that was looked at before; `nil` where none is known.
+    let known: PurgatoryDigest?
 
-    /// Makes the check from what lies in `memory`.
+    /// Makes the check from what lies in `kcore`.
     ///
     /// Where it `givesWay` before the digest is made, integrity is unknown.
     /// - Throws: Why memory cannot be read.
     func run(
-        hashing: Bool, in memory: PhysicalMemory, givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> (LoadedImage.Seal?, LoadedImage.Integrity) {
+        hashing: Bool, in kcore: Kcore, givingWay givesWay: () -> Bool
+    ) throws(Unknowable) -> (PurgatoryDigest?, ResidentImage.Integrity) {
         guard isChecked else { return (nil, .none) }
         let tables = purgatory.tables
         guard !tables.isEmpty else {
             // kexec-tools can be told to make none (`-i`); a table of which something is left over
             // is one that has been damaged.
             let isDamaged = RegionTable.names(
-                anyOf: books.segments.map(\.range), in: purgatory.bytes)
+                anyOf: kimage.segments.map(\.range), in: purgatory.bytes)
             return (nil, isDamaged ? .mismatch : .none)
         }
-        let seals = tables.map {
-            LoadedImage.Seal(
-                table: purgatory.base + UInt64($0.offset), regions: $0.regions, digest: nil)
+        let candidates = tables.map {
+            PurgatoryDigest(
+                table: purgatory.base + UInt64($0.offset), regions: $0.regions, found: nil)
         }
-        let certain = seals.count == 1 ? seals.first : nil
+        let certain = candidates.count == 1 ? candidates.first : nil
         guard hashing else {
             let reason = "the digest was not made anew this time"
             return (certain.map(recognised), .unknown(because: reason))
         }
-        for var seal in seals {
+        for var digest in candidates {
             let digests = try Digest.of(
-                seal.regions, leaving: header, in: memory, givingWay: givesWay)
+                digest.regions, leaving: header, in: kcore, givingWay: givesWay)
             guard let digests else {
                 let reason = "newer events came before the digest was made anew"
                 return (certain.map(recognised), .unknown(because: reason))
             }
             guard let place = onlyPlace(of: digests.all) else { continue }
-            seal.digest = LoadedImage.Seal.Digest(
+            digest.found = PurgatoryDigest.Found(
                 place: purgatory.base + UInt64(place), value: digests.all,
                 withoutHeader: digests.rest)
-            return (seal, .verified)
+            return (digest, .verified)
         }
         return (certain, .mismatch)
     }
 
-    /// The seal that is known, if it is this one, with its digest where that was.
-    private func recognised(_ seal: LoadedImage.Seal) -> LoadedImage.Seal {
-        guard let known, let digest = known.digest, known.table == seal.table,
-            known.regions == seal.regions, digest.place >= purgatory.base,
-            digest.place - purgatory.base < UInt64(purgatory.bytes.count),
-            purgatory.bytes.dropFirst(Int(digest.place - purgatory.base))
-                .starts(with: digest.value)
-        else { return seal }
+    /// The digest that is known, if it is this one, with its value where that was.
+    private func recognised(_ digest: PurgatoryDigest) -> PurgatoryDigest {
+        guard let known, let found = known.found, known.table == digest.table,
+            known.regions == digest.regions, found.place >= purgatory.base,
+            found.place - purgatory.base < UInt64(purgatory.bytes.count),
+            purgatory.bytes.dropFirst(Int(found.place - purgatory.base))
+                .starts(with: found.value)
+        else { return digest }
         return known
     }
 
@@ -72,7 +73,7 @@ struct SealCheck {
     private var isChecked: Bool {
         switch architecture {
         case .arm: false
-        case .power: books.loader == .program
+        case .power: kimage.loader == .program
         case .x86, .z, .other: true
         }
     }

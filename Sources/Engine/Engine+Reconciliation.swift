@@ -2,7 +2,7 @@
 
 extension Engine {
     /// What the engine remembers between looks, and its caller keeps across restarts of a boot.
-    package struct Memory: Hashable, Codable {
+    package struct SavedState: Hashable, Codable {
         /// The machine as it was when the engine loaded the image that is there; `nil` where the
         /// image is another's.
         package var described: LiveSystem?
@@ -13,11 +13,11 @@ extension Engine {
         package var expectsImage = false
         /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
         package var layout: KernelLayout?
-        /// The books of an image that a patch has failed on; `nil` where none has.
+        /// The `struct kimage` of an image that a patch has failed on; `nil` where none has.
         package var unpatchable: String?
-        /// The seal of an image that was found whole and whose digest covers the core header; `nil`
+        /// The digest of an image that was found whole and that covers the core header; `nil`
         /// where no patch would need it.
-        package var seal: LoadedImage.Seal?
+        package var digest: PurgatoryDigest?
         /// Whether an image was loaded whose digest has not been made anew since, because newer
         /// events came.
         package var owesDigest = false
@@ -26,13 +26,13 @@ extension Engine {
         /// where that one was unloaded on purpose.
         package var commandLine: String?
 
-        /// Creates the memory of an engine that has done nothing yet.
+        /// Creates the saved state of an engine that has done nothing yet.
         package init() {}
 
         /// Forgets what only an image that is no longer there can be asked about.
         mutating func forgetImage() {
             described = nil
-            seal = nil
+            digest = nil
             owesDigest = false
         }
     }
@@ -119,7 +119,7 @@ extension Engine {
         /// The last look.
         package let look: Look
         /// What made the refreshes necessary: the verdict of the first look.
-        package let occasionedBy: Verdict
+        package let firstVerdict: Verdict
         /// The refreshes, in order.
         package let refreshes: [Refresh]
         /// Why something was loaded again as a whole and not patched; `nil` where it was patched, or
