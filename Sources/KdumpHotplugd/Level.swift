@@ -81,28 +81,6 @@ extension Level {
 }
 
 extension Verdict {
-    /// Whether the image is, or will be, brought up to date by loading it.
-    ///
-    /// Where the kernel keeps it up, `current` needs no loads of ours.
-    func needsLoads(keptUp: Bool) -> Bool {
-        switch self {
-        case .current, .waiting: !keptUp
-        case .stale, .lost, .broken, .missingParameter, .unverified: true
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
-        }
-    }
-
-    /// Whether a reload may ever be what is needed.
-    var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
-
-    /// Whether an image of this verdict may be brought up to date by a patch.
-    var isPatchable: Bool {
-        switch self {
-        case .current, .waiting, .stale: true
-        default: false
-        }
-    }
-
     /// What bars bringing the image up to date.
     func obstacle(_ ways: Engine.Ways) -> Obstacle? {
         isPatchable ? ways.obstacle : ways.reload

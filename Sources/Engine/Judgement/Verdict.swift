@@ -88,6 +88,28 @@ extension Verdict {
             trigger == .hotplug
         }
     }
+
+    /// Whether the image is, or will be, brought up to date by loading it.
+    ///
+    /// Where the kernel keeps it up, `current` needs no loads of ours.
+    package func needsLoads(keptUp: Bool) -> Bool {
+        switch self {
+        case .current, .waiting: !keptUp
+        case .stale, .lost, .broken, .missingParameter, .unverified: true
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
+        }
+    }
+
+    /// Whether a reload may ever be what is needed.
+    package var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
+
+    /// Whether an image of this verdict may be brought up to date by a patch.
+    package var isPatchable: Bool {
+        switch self {
+        case .current, .waiting, .stale: true
+        default: false
+        }
+    }
 }
 
 /// What makes the engine look at the machine.
