@@ -227,7 +227,7 @@ extension Engine.Look {
     /// Whether the next look may find an image although this one found none, or none that is whole.
     ///
     /// A kernel that brings the header up to date itself takes the image away for as long as it writes
-    /// (arch/x86/kernel/crash.c, `arch_crash_handle_hotplug_event`): microseconds, unless whatever
+    /// (its `arch_crash_handle_hotplug_event`): microseconds, unless whatever
     /// emulates the processor is held up.
     fileprivate var mayPass: Bool {
         switch observation.finding {

@@ -91,7 +91,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (Architecture.arm, "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1"),
+        (Architecture.arm64, "reset_devices systemd.unit=kdump-tools-dump.service nr_cpus=1"),
         (
             .power,
             "reset_devices systemd.unit=kdump-tools-dump.service maxcpus=1 irqpoll noirqdistrib"

@@ -19,7 +19,10 @@ import Testing
         _ bytes: [UInt8], ram: AddressRanges = ram, notes: ProcessorNotes = notes
     ) throws -> CoreHeader {
         let live = LiveSystem(ram: ram, cpus: NumberSet(Set(notes.addresses.keys)))
-        return try HeaderPlan(old: CoreHeader(bytes), live: live, notes: notes).header()
+        return try HeaderPlan(
+            old: CoreHeader(bytes), live: live, notes: notes,
+            kept: Architecture.x86.ramOutsideDumps
+        ).header()
     }
 
     /// Ends of RAM as the headers have them.
@@ -95,14 +98,14 @@ import Testing
         #expect(
             throws: PatchObstacle.machineNotKnown(
                 because: "CPU 2 does not tell where its crash note is")
-        ) { try HeaderPlan(old: old, live: live, notes: notes).header() }
+        ) { try HeaderPlan(old: old, live: live, notes: notes, kept: AddressRanges()).header() }
         old.entries.removeAll { $0.kind == .memory }
         #expect(throws: PatchObstacle.self) {
-            try HeaderPlan(old: old, live: live, notes: notes).header()
+            try HeaderPlan(old: old, live: live, notes: notes, kept: AddressRanges()).header()
         }
         old.entries = []
         #expect(throws: PatchObstacle.self) {
-            try HeaderPlan(old: old, live: live, notes: notes).header()
+            try HeaderPlan(old: old, live: live, notes: notes, kept: AddressRanges()).header()
         }
     }
 }

@@ -48,7 +48,7 @@ import Testing
                 }
             }
         }
-        vary(\.architecture, [.x86, .power, .z])
+        vary(\.architecture, [.x86, .power, .s390x])
         vary(\.live, [.known(machine), .unknown(because: "live")])
         vary(
             \.reserved,
@@ -77,7 +77,7 @@ import Testing
         case (nil, _): return .unsupported
         case (_, false) where seen.reserved == .known([]): return .nothingReserved
         case (_, false): return seen.expectsImage ? .lost : .nothingLoaded
-        case (_, true) where seen.architecture == .z: return .neverStale
+        case (_, true) where seen.architecture == .s390x: return .neverStale
         default: break
         }
         switch (seen.finding, seen.coverage) {

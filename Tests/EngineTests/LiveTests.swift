@@ -20,7 +20,7 @@ import Testing
         #expect(live.cpus.description == "0-1")
         #expect(view.reserved.value == [AddressRange(start: 0x3100_0000, end: 0x3D00_0000)])
         // Only x86 leaves out the first MiB.
-        let arm = LiveView(of: machine.root, on: .arm).system.value
+        let arm = LiveView(of: machine.root, on: .arm64).system.value
         #expect(arm?.ram.ranges.first == AddressRange(start: 0x1000, end: 0x9FC00))
     }
 

@@ -103,7 +103,7 @@ import Testing
         var machine = try LoadedMachine()
         machine.put([UInt8](repeating: 0, count: 288), at: LoadedMachine.table)
         #expect(try machine.audit().finding.value?.image?.integrity == ResidentImage.Integrity.none)
-        let arm = try LoadedMachine().audit(on: .arm).finding.value?.image
+        let arm = try LoadedMachine().audit(on: .arm64).finding.value?.image
         #expect(arm?.integrity == ResidentImage.Integrity.none)
         #expect(arm?.commandLine.value == nil)
     }

@@ -150,24 +150,24 @@ import Testing
         ("elfcorehdr=77", 77),
     ])
     func findsTheAddress(line: String, address: UInt64) {
-        #expect(BootParameters.coreHeader(in: line) == address)
+        #expect(ResidentCommandLine.coreHeader(in: line) == address)
     }
 
     @Test(arguments: ["", "quiet", "elfcorehdr=", "elfcorehdr=K", "elfcorehdr=0x", "xelfcorehdr=1"])
     func findsNone(line: String) {
-        #expect(BootParameters.coreHeader(in: line) == nil)
+        #expect(ResidentCommandLine.coreHeader(in: line) == nil)
     }
 
     @Test func needsTheWholeHeader() {
-        var bytes = [UInt8](repeating: 0, count: BootParameters.byteCount)
-        #expect(BootParameters(bytes) == nil)
+        var bytes = [UInt8](repeating: 0, count: X86SetupHeader.byteCount)
+        #expect(X86SetupHeader(bytes) == nil)
         bytes.set(UInt32(0x5372_6448), at: 0x202)
         bytes.set(UInt16(0x020C), at: 0x206)
         bytes.set(UInt32(0x1000), at: 0x228)
         bytes.set(UInt32(1), at: 0xC8)
-        #expect(BootParameters(bytes)?.commandLine == 0x1_0000_1000)
+        #expect(X86SetupHeader(bytes)?.bootData?.commandLine == 0x1_0000_1000)
         bytes.set(UInt16(0x020B), at: 0x206)
-        #expect(BootParameters(bytes) == nil)
+        #expect(X86SetupHeader(bytes) == nil)
     }
 
     @Test func asksForWhatTheMachineNeeds() {

@@ -96,7 +96,7 @@ import Testing
             } catch { return error }
         }
         #expect(try obstacle { _ in } == nil)
-        #expect(try obstacle { $0.architecture = .arm } == .architecture(.arm))
+        #expect(try obstacle { $0.architecture = .arm64 } == .architecture(.arm64))
         let locked = KernelSupport(isLoaded: true, lockdown: .integrity)
         #expect(try obstacle { $0.support = locked } == .lockedDown)
         let disabled = KernelSupport(isLoaded: true, loadingDisabled: true)
@@ -126,7 +126,7 @@ import Testing
 
     @Test func everyObstacleIsOneSentence() {
         let all: [PatchObstacle] = [
-            .switchedOff, .architecture(.arm), .lockedDown, .loadingDisabled, .noLoadsLeft,
+            .switchedOff, .architecture(.arm64), .lockedDown, .loadingDisabled, .noLoadsLeft,
             .encryptedTarget, .imageNotUnderstood(because: "it is hidden"), .digestNotUnderstood,
             .machineNotKnown(because: "it is hidden"), .headerTooLarge(needed: 2, room: 1),
             .holeTooSmall(needed: 2, free: 1), .failedBefore,

@@ -120,7 +120,8 @@ import Testing
         var read = try other.look(.cheap, now: { 0 }).observation
         // The kernel would not fit into the synthetic machine's MiB.
         read = Observation(
-            architecture: .x86, live: read.live, reserved: unread.reserved, support: read.support,
+            architecture: .x86, live: read.live, reserved: unread.reserved,
+            support: read.support,
             finding: read.finding, coverage: read.coverage)
         func line(
             _ named: String?, _ seen: Observation, _ remembered: String?, _ configured: Fact<String>

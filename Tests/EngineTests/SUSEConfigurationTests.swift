@@ -7,7 +7,8 @@ import Testing
 /// `/etc/sysconfig/kdump` of openSUSE and SLES, rule by rule.
 @Suite struct SUSEConfigurationTests {
     private func machine(
-        _ text: String? = "", _ files: [String: String] = [:], on architecture: Architecture = .x86
+        _ text: String? = "", _ files: [String: String] = [:],
+        on architecture: Architecture = .x86
     ) throws -> ConfiguredMachine {
         var all = files
         all["/usr/lib/kdump/load.sh"] = "#!/bin/bash\n"
@@ -47,7 +48,7 @@ import Testing
                     "a=1 console=ttyS0 quiet rootdelay=3 \(added) nr_cpus=32 \(last)"
                         + " disable_cpu_apicid=6 panic=1"))
         #expect(
-            try line("a notsc console=hvc0", on: .arm)
+            try line("a notsc console=hvc0", on: .arm64)
                 == .known("a notsc console=hvc0 \(added) nr_cpus=32 \(last) panic=1"))
     }
 
@@ -57,12 +58,12 @@ import Testing
     ])
     func theNumberOfCPUsIsConfigured(text: String, words: String) throws {
         let (added, last) = (SUSEConfigurationTests.added, SUSEConfigurationTests.last)
-        #expect(try line("a", text, on: .arm) == .known("a \(added)\(words) \(last) panic=1"))
+        #expect(try line("a", text, on: .arm64) == .known("a \(added)\(words) \(last) panic=1"))
     }
 
     @Test func aTalkativeCaptureKernelIsNotQuiet() throws {
-        #expect(try line("quiet", "KDUMP_VERBOSE=8", on: .arm).value?.hasPrefix("sysrq") == true)
-        #expect(try line("quiet", "KDUMP_VERBOSE=7", on: .arm).value?.hasPrefix("quiet") == true)
+        #expect(try line("quiet", "KDUMP_VERBOSE=8", on: .arm64).value?.hasPrefix("sysrq") == true)
+        #expect(try line("quiet", "KDUMP_VERBOSE=7", on: .arm64).value?.hasPrefix("quiet") == true)
     }
 
     @Test func aCommandLineThatIsNamedIsTakenWhole() throws {

@@ -38,11 +38,15 @@ import Testing
             integrity: .verified, commandLine: base.commandLine)
     }
 
+    private var rules: Architecture.Patching {
+        get throws { try #require(Architecture.x86.patching) }
+    }
+
     private func plan(
         _ image: ResidentImage, headerSize: UInt64 = 600, changing: [AddressRange] = []
     ) throws -> SegmentPlan {
         try SegmentPlan(
-            for: image, headerSize: headerSize, changing: changing, in: hole, on: live)
+            for: image, headerSize: headerSize, changing: changing, in: hole, on: live, by: rules)
     }
 
     @Test func listsTheHeaderAloneWhereAllElseLiesHigh() throws {
@@ -90,7 +94,8 @@ import Testing
         let giant = LiveSystem(
             ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 40)]), cpus: NumberSet([0]))
         #expect(throws: PatchObstacle.self) {
-            try SegmentPlan(for: image, headerSize: 600, changing: [], in: hole, on: giant)
+            try SegmentPlan(
+                for: image, headerSize: 600, changing: [], in: hole, on: giant, by: rules)
         }
     }
 

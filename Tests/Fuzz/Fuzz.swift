@@ -41,8 +41,9 @@ enum FuzzTarget: String, CaseIterable {
         case .image:
             feedImage(bytes)
         case .parameters:
-            _ = BootParameters(bytes)
-            _ = BootParameters.coreHeader(in: String(decoding: bytes, as: UTF8.self))
+            _ = X86SetupHeader(bytes)?.bootData
+            _ = X86SetupHeader(bytes)?.kernelNeeds
+            _ = ResidentCommandLine.coreHeader(in: String(decoding: bytes, as: UTF8.self))
         case .shell:
             feedShell(bytes)
         }

@@ -37,7 +37,7 @@ extension Verdict {
             if case .known(let ranges) = seen.reserved, ranges.isEmpty { return .nothingReserved }
             return seen.expectsImage ? .lost : .nothingLoaded
         }
-        if seen.architecture == .z { return .neverStale }
+        guard seen.architecture.imagesGoStale else { return .neverStale }
         switch seen.finding {
         case .known(.broken(let reason)):
             return .broken(because: reason)

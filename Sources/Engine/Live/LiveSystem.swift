@@ -7,7 +7,8 @@ internal import Glibc
 /// Two equal values need the same core header. CPUs are those *present*, because a kernel before
 /// 6.6 gives each present CPU a note; whether a present CPU is online does not matter to it.
 package struct LiveSystem: Hashable, Codable {
-    /// System RAM a dump must hold: without the crash kernel's own ranges and, on x86, the first MiB.
+    /// System RAM a dump must hold: without the crash kernel's own ranges and what
+    /// core headers leave out.
     package let ram: AddressRanges
     /// The CPUs that are present.
     package let cpus: NumberSet
@@ -32,10 +33,6 @@ package struct LiveView: Equatable {
         self.reserved = reserved
     }
 
-    /// The kernel's own crash header leaves out the first MiB on x86 because the BIOS and the real
-    /// mode trampoline own it (arch/x86/kernel/crash.c, `elf_header_exclude_ranges`).
-    private static let legacyLowMemory = AddressRange(start: 0, end: 1 << 20)
-
     /// How often `/proc/iomem` is read to get it twice the same.
     ///
     /// It is printed page by page without a lock across them, so a hotplug in between tears it; five
@@ -54,20 +51,12 @@ package struct LiveView: Equatable {
         switch (map, LiveView.presentProcessors(below: root)) {
         case (.known(let map), .known(let cpus)):
             let excluded = AddressRanges(map.reserved).union(
-                LiveView.contiguousReserve(below: root))
-            let ram = LiveView.withoutLegacyMemory(
-                map.systemRAM.subtracting(excluded), on: architecture)
-            system = .known(LiveSystem(ram: ram, cpus: cpus))
+                LiveView.contiguousReserve(below: root)
+            ).union(architecture.ramOutsideDumps)
+            system = .known(LiveSystem(ram: map.systemRAM.subtracting(excluded), cpus: cpus))
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             system = .unknown(because: reason)
         }
-    }
-
-    /// Returns `ram` without what dumps leave out on an architecture.
-    static func withoutLegacyMemory(
-        _ ram: AddressRanges, on architecture: Architecture
-    ) -> AddressRanges {
-        architecture == .x86 ? ram.subtracting(AddressRanges([legacyLowMemory])) : ram
     }
 
     /// Parses a memory map, telling an unprivileged view from a damaged one.

@@ -138,7 +138,7 @@ package struct Audit {
         ProcessorNotes.read(of: live.cpus, below: root).map { notes in
             let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(
-                ram: LiveView.withoutLegacyMemory(said.ram, on: architecture),
+                ram: said.ram.subtracting(architecture.ramOutsideDumps),
                 cpus: notes.cpus(at: said.cpuNotes))
         }
     }

@@ -49,9 +49,9 @@ struct ImageReading {
         for range in listed { try look(at: range) }
         let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
         for region in purgatory.regions { try look(at: region) }
-        let bootParameters = bootParameters()
-        try refuseToJudgeWhatIsHidden(purgatory, bootParameters?.values)
-        let commandLine = commandLine(bootParameters?.values)
+        let bootData = try bootData()
+        try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
+        let commandLine = commandLine(bootData?.values)
         let header: ResidentImage.Header
         switch try self.header(namedBy: commandLine.value, among: listed) {
         case .understood(let found): header = found
@@ -63,8 +63,8 @@ struct ImageReading {
         let (digest, integrity) = try check.run(
             hashing: hashing, in: kcore, givingWay: givesWay)
         let roles = Roles(
-            header: header, purgatory: purgatory.range, bootParameters: bootParameters?.range,
-            initrd: bootParameters?.values.initrd)
+            header: header, purgatory: purgatory.range, bootData: bootData?.range,
+            initrd: bootData?.values.initrd)
         return .understood(
             ResidentImage(
                 kimage: kimage,
@@ -81,44 +81,46 @@ struct ImageReading {
 
     /// Makes sure that memory shows an image at all.
     ///
-    /// Kernels hide it in two ways: arm64 before 6.4 unmaps it, which reads as zeros, and hosts with
-    /// AMD's memory encryption read it with the wrong key, which gives noise. Neither is damage.
+    /// It is hidden in two ways: some kernels unmap it, which reads as zeros, and hosts that encrypt
+    /// memory read it with the wrong key, which gives noise. Neither is damage.
     private func refuseToJudgeWhatIsHidden(
-        _ purgatory: Purgatory, _ bootParameters: BootParameters?
+        _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
         if heads.values.allSatisfy({ head in head.allSatisfy { $0 == 0 } }) {
             throw Unknowable(
                 "reserved memory reads as zeros: this kernel hides the loaded image from readers")
         }
         let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
-        guard isKnown || bootParameters != nil || !purgatory.tables.isEmpty else {
+        guard isKnown || bootData != nil || !purgatory.tables.isEmpty else {
             throw Unknowable(
                 "nothing in reserved memory is recognisable, as with memory that is encrypted")
         }
     }
 
-    private func bootParameters() -> (range: AddressRange, values: BootParameters)? {
-        guard architecture == .x86 else { return nil }
+    private func bootData() throws(Unknowable) -> (
+        range: AddressRange, values: Architecture.BootData
+    )? {
+        guard let read = architecture.bootData else { return nil }
         for (range, head) in heads.sorted(by: { $0.key.start < $1.key.start }) {
-            if let values = BootParameters(head) { return (range, values) }
+            let segment = Architecture.Segment(range: range, head: head)
+            if let values = try read(segment, kcore) { return (range, values) }
         }
         return nil
     }
 
-    private func commandLine(_ parameters: BootParameters?) -> Fact<String> {
-        guard architecture == .x86 else {
+    private func commandLine(_ bootData: Architecture.BootData?) -> Fact<String> {
+        guard architecture.bootData != nil else {
             return .unknown(
-                because: "the command line of a loaded image can be found on x86_64 only")
+                because: "where an image has its command line is not known on \(architecture.name)")
         }
-        guard let parameters else {
+        guard let bootData else {
             return .unknown(because: "the image has no boot parameters that name a command line")
         }
         return Fact { () throws(Unknowable) in
-            guard let place = reserved.ranges.first(where: { $0.holds(parameters.commandLine) })
+            guard let place = reserved.ranges.first(where: { $0.holds(bootData.commandLine) })
             else { throw Unknowable("the command line lies outside the reserve of crashkernel=") }
-            let room = min(
-                UInt64(BootParameters.longestCommandLine), place.end - parameters.commandLine)
-            let bytes = try kcore.bytes(Int(room), at: parameters.commandLine)
+            let room = min(bootData.longestCommandLine, place.end - bootData.commandLine)
+            let bytes = try kcore.bytes(Int(room), at: bootData.commandLine)
             guard let end = bytes.firstIndex(of: 0) else {
                 throw Unknowable("the command line has no end")
             }
@@ -136,7 +138,7 @@ struct ImageReading {
     private func header(
         namedBy commandLine: String?, among listed: [AddressRange]
     ) throws(Unknowable) -> Search<ResidentImage.Header> {
-        let named = commandLine.map { BootParameters.coreHeader(in: $0) }
+        let named = commandLine.map { ResidentCommandLine.coreHeader(in: $0) }
         let beginning = listed.filter { range in
             heads[range].flatMap { try? CoreHeader.byteCount(prefix: $0) } != nil
         }

@@ -18,7 +18,6 @@ struct Purgatory {
     private static let reach: UInt64 = 64 << 10
     /// How much of a listed one is read: a segment of code and small tables is not larger.
     private static let largest: UInt64 = 1 << 20
-    private static let page: UInt64 = 4096
 
     /// What the digest covers, as far as that is certain without making it anew.
     var regions: [AddressRange] { tables.count == 1 ? tables.first?.regions ?? [] : [] }
@@ -31,7 +30,7 @@ struct Purgatory {
     ) throws(Unknowable) {
         let listed = kimage.segments.map(\.range).filter { $0.holds(kimage.entry) }
             // A patch may list one page of it only, or none.
-            .first { $0.byteCount > Purgatory.page && $0.byteCount <= Purgatory.largest }
+            .first { $0.byteCount > Architecture.smallestPage && $0.byteCount <= Purgatory.largest }
         guard let hole = reserved.ranges.first(where: { $0.holds(kimage.entry) }) else {
             throw Unknowable("the crash image begins outside the reserve of crashkernel=")
         }
@@ -46,7 +45,7 @@ struct Purgatory {
     }
 
     private static func surroundings(of entry: UInt64, in hole: AddressRange) -> AddressRange {
-        let first = max(entry - entry % page, hole.start)
+        let first = max(entry - entry % Architecture.smallestPage, hole.start)
         return AddressRange(
             start: first - min(first - hole.start, reach), end: first + min(hole.end - first, reach)
         )
@@ -57,7 +56,7 @@ struct Purgatory {
     private static func hole(
         in searched: AddressRange, besides regions: [AddressRange], of kimage: Kimage
     ) -> AddressRange {
-        let large = kimage.segments.map(\.range).filter { $0.byteCount > page }
+        let large = kimage.segments.map(\.range).filter { $0.byteCount > Architecture.smallestPage }
         return AddressRanges([searched]).subtracting(AddressRanges(regions + large)).ranges
             .first { $0.holds(kimage.entry) } ?? searched
     }

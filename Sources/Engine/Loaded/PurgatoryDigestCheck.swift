@@ -68,13 +68,12 @@ struct PurgatoryDigestCheck {
         return known
     }
 
-    /// Whether there is code that checks a digest: not on arm64, and on POWER in kexec-tools' only
-    /// (arch/powerpc/purgatory/trampoline_64.S has the room for one and never looks at it).
+    /// Whether the code between the two kernels computes the digest and compares it.
     private var isChecked: Bool {
-        switch architecture {
-        case .arm: false
-        case .power: kimage.loader == .program
-        case .x86, .z, .other: true
+        switch architecture.digestCheck {
+        case .always: true
+        case .never: false
+        case .onlyInImages(let loader): kimage.loader == loader
         }
     }
 

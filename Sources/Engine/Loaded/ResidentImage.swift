@@ -8,7 +8,7 @@ package struct ResidentImage: Equatable {
         case coreHeader
         /// The code between the two kernels.
         case purgatory
-        /// x86's boot parameters, with the command line.
+        /// What the loader left for the capture kernel, with the command line.
         case bootParameters
         /// The capture kernel.
         case kernel
@@ -68,10 +68,11 @@ package struct ResidentImage: Equatable {
 
     /// Who made the image, also after a patch, when `struct kimage` only tells who loaded the patch.
     ///
-    /// The kernel puts its `elfcorehdr=` before everything (arch/x86/kernel/kexec-bzimage64.c,
-    /// `setup_cmdline`), kexec-tools behind (crashdump-x86.c, `cmdline_add_elfcorehdr`).
+    /// The kernel puts its `elfcorehdr=` before everything (its `setup_cmdline`), kexec-tools behind
+    /// (its `cmdline_add_elfcorehdr`).
     package var maker: Kimage.Loader? {
-        commandLine.value.map { $0.hasPrefix("elfcorehdr=") ? .kernel : .program } ?? kimage.loader
+        commandLine.value.map { $0.hasPrefix(ResidentCommandLine.coreHeader) ? .kernel : .program }
+            ?? kimage.loader
     }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.

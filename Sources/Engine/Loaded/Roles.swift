@@ -6,8 +6,8 @@ struct Roles {
     let header: ResidentImage.Header
     /// Where purgatory lies.
     let purgatory: AddressRange
-    /// Where the boot parameters lie, where there are any.
-    let bootParameters: AddressRange?
+    /// Where the boot data lies, where there is any.
+    let bootData: AddressRange?
     /// Where they say that the initrd begins.
     let initrd: UInt64?
 
@@ -32,7 +32,7 @@ struct Roles {
     private func known(_ range: AddressRange) -> ResidentImage.Role? {
         if range == header.range { return .coreHeader }
         if purgatory.overlaps(range) { return .purgatory }
-        if range == bootParameters { return .bootParameters }
+        if range == bootData { return .bootParameters }
         if let initrd, range.holds(initrd) { return .initrd }
         let isBackup = header.core.entries.contains { entry in
             entry.kind == .memory && entry.offset != entry.physical && entry.offset == range.start

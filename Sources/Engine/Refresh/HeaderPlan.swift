@@ -12,10 +12,8 @@ struct HeaderPlan {
     let live: LiveSystem
     /// Where its CPUs leave their registers.
     let notes: ProcessorNotes
-
-    /// The first MiB, which is not in `LiveSystem` and never hot-plugged: what the old header says of
-    /// it stays.
-    private static let legacy = AddressRanges([AddressRange(start: 0, end: 1 << 20)])
+    /// RAM that is not in `LiveSystem` and never hot-plugged: what the old header says of it stays.
+    let kept: AddressRanges
 
     /// Makes the new header.
     ///
@@ -73,7 +71,7 @@ struct HeaderPlan {
         guard let form else {
             throw .imageNotUnderstood(because: "its core header has no memory")
         }
-        let ram = live.ram.union(said.ram.intersection(HeaderPlan.legacy))
+        let ram = live.ram.union(said.ram.intersection(kept))
         return ram.ranges.map { range in
             var entry = form
             entry.offset = range.start

@@ -17,7 +17,7 @@ struct Patch {
 
     /// KEXEC_CRASH_HOTPLUG_SUPPORT of include/uapi/linux/kexec.h, since 6.10.
     private static let keepUp: UInt = 0x8
-    /// KEXEC_UPDATE_ELFCOREHDR, the same on x86 before that, since 6.6.
+    /// KEXEC_UPDATE_ELFCOREHDR, the same before that, since 6.6.
     private static let keepUpBefore: UInt = 0x4
 
     /// Reads what a plan needs of the image that is loaded.

@@ -6,7 +6,7 @@
 package enum PatchObstacle: Error, Hashable {
     /// The operator does not want patches.
     case switchedOff
-    /// Images of this architecture have no room for the kernel's own pages.
+    /// What a patch of this architecture's images must write is not known.
     case architecture(Architecture)
     /// A locked-down kernel takes whole signed files only.
     case lockedDown
@@ -37,7 +37,7 @@ extension PatchObstacle: CustomStringConvertible {
         case .switchedOff:
             "patching is switched off by --no-patch or KDUMP_HOTPLUGD_NO_PATCH"
         case .architecture(let architecture):
-            "images are patched on x86_64 only, and this is \(architecture.rawValue)"
+            "images of \(architecture.name) are not patched yet"
         case .lockedDown:
             "this machine is locked down, which forbids kexec_load"
         case .loadingDisabled:

@@ -17,6 +17,7 @@ struct PatchPlan: Equatable {
     ///
     /// - Throws: The first obstacle found.
     init(for seen: Observation, notes: Fact<ProcessorNotes>) throws(PatchObstacle) {
+        guard let rules = seen.architecture.patching else { throw .architecture(seen.architecture) }
         try PatchPlan.refuseWhatTheMachineForbids(seen)
         let image = try PatchPlan.image(seen)
         guard case .known(let reserved) = seen.reserved,
@@ -29,18 +30,21 @@ struct PatchPlan: Equatable {
         }
         switch notes {
         case .known(let notes):
-            header = try HeaderPlan(old: image.header.core, live: live, notes: notes).header()
+            header = try HeaderPlan(
+                old: image.header.core, live: live, notes: notes,
+                kept: seen.architecture.ramOutsideDumps
+            ).header()
         case .unknown(let reason): throw .machineNotKnown(because: reason)
         }
         digest = try PurgatoryDigestPlan.plan(for: image)
         segments = try SegmentPlan(
-            for: image, headerSize: UInt64(header.byteCount), changing: digest?.pages ?? [],
-            in: hole, on: live)
+            for: image, headerSize: UInt64(header.byteCount),
+            changing: digest?.pages(of: rules.pageSize) ?? [],
+            in: hole, on: live, by: rules)
         self.image = image
     }
 
     private static func refuseWhatTheMachineForbids(_ seen: Observation) throws(PatchObstacle) {
-        guard seen.architecture == .x86 else { throw .architecture(seen.architecture) }
         if seen.support.lockdown != .none { throw .lockedDown }
         if seen.support.loadingDisabled { throw .loadingDisabled }
         if seen.support.loadsLeft == 0 { throw .noLoadsLeft }
@@ -50,7 +54,9 @@ struct PatchPlan: Equatable {
         switch seen.finding {
         case .known(.image(let image)):
             let words = image.commandLine.value?.split(separator: " ") ?? []
-            if words.contains(where: { $0.hasPrefix("dmcryptkeys=") }) { throw .encryptedTarget }
+            if words.contains(where: { $0.hasPrefix(ResidentCommandLine.targetKeys) }) {
+                throw .encryptedTarget
+            }
             return image
         case .known(.nothing): throw .imageNotUnderstood(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):

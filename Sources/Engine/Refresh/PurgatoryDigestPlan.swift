@@ -36,13 +36,12 @@ struct PurgatoryDigestPlan: Equatable {
     }
 
     /// The pages that change.
-    var pages: [AddressRange] {
+    func pages(of page: UInt64) -> [AddressRange] {
         var places = [AddressRange(start: table, end: table + UInt64(RegionTable.byteCount))]
         if let found {
             let end = found.place + UInt64(found.value.count)
             places.append(AddressRange(start: found.place, end: end))
         }
-        let page = SegmentPlan.page
         return places.map { place in
             AddressRange(
                 start: place.start / page * page, end: (place.end + page - 1) / page * page)

@@ -15,8 +15,6 @@ struct SegmentPlan: Equatable {
 
     /// KEXEC_SEGMENT_MAX of include/linux/kexec.h.
     static let mostSegments = 16
-    /// The kernels' page on x86_64.
-    static let page: UInt64 = 4096
     /// How large a part may be and still be listed only because it lies low.
     ///
     /// Copying it lengthens the unprotected time, under one millisecond for 1 MiB.
@@ -37,11 +35,12 @@ struct SegmentPlan: Equatable {
     /// - Throws: Why there is none.
     init(
         for image: ResidentImage, headerSize: UInt64, changing pages: [AddressRange],
-        in hole: AddressRange, on live: LiveSystem
+        in hole: AddressRange, on live: LiveSystem, by rules: Architecture.Patching
     ) throws(PatchObstacle) {
-        header = try SegmentPlan.place(for: headerSize, of: image)
+        header = try SegmentPlan.place(
+            for: headerSize, of: image, inPagesOf: rules.pageSize)
         let parts = image.parts.filter { $0.role != .coreHeader }.map(\.range)
-        let needed = SegmentPlan.needed(of: image, in: hole, on: live)
+        let needed = SegmentPlan.needed(of: image, in: hole) + rules.controlBytes(live)
         var copies = AddressRanges(pages)
         while true {
             let listed = copies.union(AddressRanges([header]))
@@ -64,7 +63,7 @@ struct SegmentPlan: Equatable {
     /// How much of its old place the header gets: all of it, unless the kernel has left it far more
     /// than it can need.
     private static func place(
-        for size: UInt64, of image: ResidentImage
+        for size: UInt64, of image: ResidentImage, inPagesOf page: UInt64
     ) throws(PatchObstacle) -> AddressRange {
         let room = image.header.range.byteCount
         guard size <= room else { throw .headerTooLarge(needed: size, room: room) }
@@ -78,17 +77,13 @@ struct SegmentPlan: Equatable {
 
     /// How many bytes the kernel may want for itself.
     ///
-    /// It says what the last load took. Memory that has come since takes a page more for each GiB
-    /// where the processor cannot map a GiB as one (arch/x86/kernel/machine_kexec_64.c,
-    /// `init_pgtable`).
-    private static func needed(
-        of image: ResidentImage, in hole: AddressRange, on live: LiveSystem
-    ) -> UInt64 {
+    /// It says what the last load took; what it takes for memory that has come since, the architecture
+    /// adds.
+    private static func needed(of image: ResidentImage, in hole: AddressRange) -> UInt64 {
         let listed = AddressRanges(image.kimage.segments.map(\.range))
         let below = AddressRange(start: hole.start, end: min(image.kimage.controlPage, hole.end))
         let taken = AddressRanges([below]).subtracting(listed).byteCount
-        let gigabytes = live.ram.ranges.reduce(0) { $0 + ($1.byteCount >> 30) + 2 }
-        return least + taken * margin + gigabytes * page
+        return least + taken * margin
     }
 }
 

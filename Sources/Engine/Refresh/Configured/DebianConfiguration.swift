@@ -113,9 +113,9 @@ struct DebianConfiguration: DistributionFamily {
     private var usuallyAdded: String {
         let all = "reset_devices systemd.unit=kdump-tools-dump.service"
         switch architecture {
-        case .arm: return "\(all) nr_cpus=1"
+        case .arm64: return "\(all) nr_cpus=1"
         case .power: return "\(all) maxcpus=1 irqpoll noirqdistrib usbcore.nousb"
-        case .x86, .z, .other: return "\(all) nr_cpus=1 irqpoll usbcore.nousb"
+        default: return "\(all) nr_cpus=1 irqpoll usbcore.nousb"
         }
     }
 }

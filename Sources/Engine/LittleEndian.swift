@@ -2,8 +2,7 @@
 
 /// Little-endian numbers at byte offsets of a buffer, `nil` beyond its end.
 ///
-/// Every architecture with an image to audit is little-endian (s390x, which is not, never goes
-/// stale).
+/// What an audit or a patch reads is little-endian on every architecture whose images go stale.
 extension [UInt8] {
     /// The 16-bit number at `offset`.
     func half(at offset: Int) -> UInt16? {
