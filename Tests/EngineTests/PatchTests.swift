@@ -40,13 +40,13 @@ import Testing
         let patch = try Patch.prepare(
             plan, below: recorded.root, laidOut: KernelLayout(of: recorded.root),
             within: AddressRanges([LoadedMachine.reserved]))
-        for segment in [patch.header] + patch.copies {
+        for segment in patch.segments {
             let zeros = Int(segment.range.byteCount) - segment.bytes.count
             #expect(zeros >= 0)
             let bytes = segment.bytes.contents + [UInt8](repeating: 0, count: zeros)
             machine.put(bytes, at: segment.range.start)
         }
-        machine.kimage?.listed = [patch.header.range] + patch.copies.map(\.range)
+        machine.kimage?.listed = patch.segments.map(\.range)
         machine.kimage?.isFromFiles = false
     }
 
@@ -59,8 +59,8 @@ import Testing
             let stale = try #require(try observe(machine).coverage.value)
             #expect(!stale.isExact)
             let plan = try plan(machine)
-            #expect((plan.digest != nil) == (covered && round == 0))
-            #expect(plan.segments.copies.isEmpty == !(covered && round == 0))
+            #expect(plan.edits.contains { !$0.isSegment } == (covered && round == 0))
+            #expect(plan.copies.isEmpty == !(covered && round == 0))
             try apply(plan, to: &machine)
             let report = try machine.audit()
             let image = try #require(report.finding.value?.image)

@@ -11,7 +11,7 @@ import Testing
         var machine = try LoadedMachine()
         let digest = try #require(try machine.audit().finding.value?.image?.digest)
         let found = try #require(digest.found)
-        #expect(found.value != found.withoutHeader)
+        #expect(found.value != found.withoutEdited)
         #expect(try machine.audit(.cheap, digest: digest).finding.value?.image?.digest == digest)
         let other = Array(machine.bytes(LoadedMachine.purgatory).prefix(1))
         machine.put(other + [7], at: LoadedMachine.digest + 3)

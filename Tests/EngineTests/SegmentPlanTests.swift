@@ -43,25 +43,41 @@ import Testing
     }
 
     private func plan(
-        _ image: ResidentImage, headerSize: UInt64 = 600, changing: [AddressRange] = []
+        _ image: ResidentImage, changing: [AddressRange] = [], on live: LiveSystem? = nil
     ) throws -> SegmentPlan {
-        try SegmentPlan(
-            for: image, headerSize: headerSize, changing: changing, in: hole, on: live, by: rules)
+        let start = image.header.range.start
+        let header = Edit(
+            range: AddressRange(start: start, end: start + 0x1000), bytes: [], isSegment: true,
+            underDigest: nil)
+        let others = changing.map {
+            Edit(range: $0, bytes: [], isSegment: false, underDigest: nil)
+        }
+        return try SegmentPlan(
+            for: image, edits: [header] + others, in: hole, pageSize: 0x1000,
+            controlBytes: rules.controlBytes(live ?? self.live))
     }
 
     @Test func listsTheHeaderAloneWhereAllElseLiesHigh() throws {
         let image = try image(
             headerSize: 4096, control: 32, parts: [(150_000..<190_000, .kernel)])
         let plan = try plan(image)
-        #expect(plan.header == image.header.range && plan.copies.isEmpty)
+        #expect(plan.copies.isEmpty)
     }
 
     @Test func leavesAKernelThatKeepsUpRoomAndNoMore() throws {
         let image = try image(
             headerSize: 921_600, control: 932, parts: [(150_000..<190_000, .kernel)])
-        let header = try plan(image).header
-        #expect(header.byteCount >= 600 + 16 << 10 && header.byteCount <= 32 << 10)
-        #expect(header.byteCount % 4096 == 0)
+        let notes = ProcessorNotes(
+            addresses: LoadedMachine.notes, possible: NumberSet([0, 1]),
+            kernelNote: LoadedMachine.kernelNote)
+        let edits = try HeaderPlan.edits(
+            Edit.Context(
+                image: image, live: LiveSystem(ram: live.ram, cpus: NumberSet([0, 1])),
+                notes: notes, ramOutsideDumps: AddressRanges(), pageSize: 0x1000))
+        let edit = try #require(edits.first)
+        #expect(edits.count == 1 && edit.isSegment)
+        let room = edit.range.byteCount - UInt64(edit.bytes.count)
+        #expect(room >= 16 << 10 && room < 20 << 10 && edit.range.byteCount % 0x1000 == 0)
     }
 
     @Test func listsSmallPartsThatLieLow() throws {
@@ -94,8 +110,7 @@ import Testing
         let giant = LiveSystem(
             ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 40)]), cpus: NumberSet([0]))
         #expect(throws: PatchObstacle.self) {
-            try SegmentPlan(
-                for: image, headerSize: 600, changing: [], in: hole, on: giant, by: rules)
+            try plan(image, on: giant)
         }
     }
 

@@ -72,6 +72,10 @@ package struct Architecture: Sendable {
         /// How many bytes of pages the kernel may take for itself on a machine, beyond a multiple of
         /// what it took at the last load.
         let controlBytes: @Sendable (LiveSystem) -> UInt64
+        /// Makes the edits of the core header, and of whatever else describes the machine.
+        ///
+        /// The digest's follow from them.
+        let edits: @Sendable (Edit.Context) throws(PatchObstacle) -> [Edit]
     }
 }
 

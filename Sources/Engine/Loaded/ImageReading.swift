@@ -58,7 +58,8 @@ struct ImageReading {
         case .broken(let reason): return .broken(because: reason)
         }
         let check = PurgatoryDigestCheck(
-            purgatory: purgatory, kimage: kimage, architecture: architecture, header: header.range,
+            purgatory: purgatory, kimage: kimage, architecture: architecture,
+            edited: [header.range],
             known: known)
         let (digest, integrity) = try check.run(
             hashing: hashing, in: kcore, givingWay: givesWay)

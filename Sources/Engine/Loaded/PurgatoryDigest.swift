@@ -18,7 +18,8 @@ package struct PurgatoryDigest: Hashable, Codable {
         package let place: UInt64
         /// Its bytes.
         package let value: [UInt8]
-        /// What it would be if it did not cover the core header; the same where it does not.
-        package let withoutHeader: [UInt8]
+        /// What it would be if it did not cover what a change of the machine edits; the same where it
+        /// does not.
+        package let withoutEdited: [UInt8]
     }
 }

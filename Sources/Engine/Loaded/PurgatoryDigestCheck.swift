@@ -11,8 +11,8 @@ struct PurgatoryDigestCheck {
     let purgatory: Purgatory
     let kimage: Kimage
     let architecture: Architecture
-    /// The core header's place, which a first patch takes out of the table.
-    let header: AddressRange
+    /// What a change of the machine edits: a first patch takes it out of the table.
+    let edited: [AddressRange]
     /// The digest of the image that was looked at before; `nil` where none is known.
     let known: PurgatoryDigest?
 
@@ -43,7 +43,7 @@ struct PurgatoryDigestCheck {
         }
         for var digest in candidates {
             let digests = try Digest.of(
-                digest.regions, leaving: header, in: kcore, givingWay: givesWay)
+                digest.regions, leaving: edited, in: kcore, givingWay: givesWay)
             guard let digests else {
                 let reason = "newer events came before the digest was made anew"
                 return (certain.map(recognised), .unknown(because: reason))
@@ -51,7 +51,7 @@ struct PurgatoryDigestCheck {
             guard let place = onlyPlace(of: digests.all) else { continue }
             digest.found = PurgatoryDigest.Found(
                 place: purgatory.base + UInt64(place), value: digests.all,
-                withoutHeader: digests.rest)
+                withoutEdited: digests.rest)
             return (digest, .verified)
         }
         return (certain, .mismatch)

@@ -15,6 +15,38 @@ struct HeaderPlan {
     /// RAM that is not in `LiveSystem` and never hot-plugged: what the old header says of it stays.
     let kept: AddressRanges
 
+    /// How many bytes a header gets to grow in, where the kernel grows it itself.
+    ///
+    /// Room for 292 more ranges: more DIMMs than any board has sockets for. All that is listed is
+    /// filled by the kernel while the machine is unprotected, hence not the 900 KiB of its own load.
+    private static let growth: UInt64 = 16 << 10
+
+    /// Makes the edit of an image's core header: a producer of edits.
+    ///
+    /// It gets all of the old one's place, unless the kernel has left that far more than it can need.
+    /// - Throws: Why it cannot be made.
+    static func edits(_ context: Edit.Context) throws(PatchObstacle) -> [Edit] {
+        let old = context.image.header
+        let bytes = try HeaderPlan(
+            old: old.core, live: context.live, notes: context.notes, kept: context.ramOutsideDumps
+        ).header().encoded()
+        let (size, page) = (UInt64(bytes.count), context.pageSize)
+        guard size <= old.range.byteCount else {
+            throw .headerTooLarge(needed: size, room: old.range.byteCount)
+        }
+        guard old.range.start % page == 0, old.range.byteCount % page == 0 else {
+            throw .imageNotUnderstood(because: "its core header does not lie on whole pages")
+        }
+        let wanted = AddressRange(start: old.range.start, end: old.range.start + size + growth)
+        let end = min(old.range.end, wanted.inWhole(pagesOf: page).end)
+        return [
+            Edit(
+                range: AddressRange(start: old.range.start, end: end), bytes: bytes,
+                isSegment: true,
+                underDigest: context.image.digestCoversHeader ? old.range : nil)
+        ]
+    }
+
     /// Makes the new header.
     ///
     /// - Throws: Why it cannot be made.

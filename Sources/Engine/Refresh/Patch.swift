@@ -8,10 +8,10 @@ internal import Glibc
 /// from a load that failed after the kernel had let go of the image, which is still lying there.
 struct Patch {
     private let plan: PatchPlan
-    /// The new core header.
-    let header: Kexec.Segment
+    /// The edits that are segments of their own.
+    private let edited: [Kexec.Segment]
     /// What else is listed.
-    let copies: [Kexec.Segment]
+    private let copies: [Kexec.Segment]
     private let flags: [UInt]
     private let root: SystemRoot
 
@@ -29,10 +29,10 @@ struct Patch {
     ) throws(PatchObstacle) -> Patch {
         do throws(Unknowable) {
             return try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                let copies = try plan.segments.copies.map { range throws(Unknowable) in
+                let copies = try plan.copies.map { range throws(Unknowable) in
                     try copy(of: range, in: kcore)
                 }
-                if let digest = plan.digest { try rewrite(digest, in: copies) }
+                try rewrite(copies, by: plan)
                 let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
                 guard kimage == plan.image.kimage else {
                     throw Unknowable("somebody has just loaded another one")
@@ -50,11 +50,13 @@ struct Patch {
     private init(
         _ plan: PatchPlan, copies: [Kexec.Segment], below root: SystemRoot, flags: [UInt]
     ) throws(Unknowable) {
-        guard let bytes = PinnedBytes(plan.header.encoded()) else { throw Patch.noMemory }
         self.plan = plan
         self.copies = copies
         self.root = root
-        header = Kexec.Segment(bytes: bytes, range: plan.segments.header)
+        edited = try plan.edits.filter(\.isSegment).map { edit throws(Unknowable) in
+            guard let bytes = PinnedBytes(edit.bytes) else { throw Patch.noMemory }
+            return Kexec.Segment(bytes: bytes, range: edit.range)
+        }
         // A kernel that did not keep the image up is not made to: it would write its own kind of
         // header, without what kexec-tools' has of the first MiB.
         self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
@@ -75,20 +77,22 @@ struct Patch {
         return Kexec.Segment(bytes: bytes, range: range)
     }
 
-    /// Writes a new table, and the digest over what it lists, into copies of purgatory's pages.
+    /// Makes the edits that are no segments of their own in copies of the pages around them.
     private static func rewrite(
-        _ plan: PurgatoryDigestPlan, in copies: [Kexec.Segment]
+        _ copies: [Kexec.Segment], by plan: PatchPlan
     ) throws(Unknowable) {
-        guard let found = plan.found else { throw Unknowable("its digest has not been found") }
-        let changes = [(plan.table, plan.tableBytes), (found.place, found.withoutHeader)]
-        for (address, bytes) in changes {
-            let copy = copies.first { copy in
-                copy.range.holds(address) && copy.range.holds(address + UInt64(bytes.count) - 1)
+        guard !plan.isDigestUnfound else { throw Unknowable("its digest has not been found") }
+        for edit in plan.edits where !edit.isSegment {
+            let copy = copies.first { $0.range.holds(edit.range.start) }
+            guard let copy, edit.range.end <= copy.range.end else {
+                throw Unknowable("its digest lies outside of it")
             }
-            guard let copy else { throw Unknowable("its digest lies outside of it") }
-            copy.bytes.replace(at: Int(address - copy.range.start), with: bytes)
+            copy.bytes.replace(at: Int(edit.range.start - copy.range.start), with: edit.bytes)
         }
     }
+
+    /// All that is listed.
+    var segments: [Kexec.Segment] { edited + copies }
 
     /// Loads the patch over the image.
     ///
@@ -97,24 +101,24 @@ struct Patch {
     /// that came with the one or the other says which to try first: a try counts as a load where
     /// `kernel.kexec_load_limit_panic` limits them.
     func run() -> Kexec.Attempt {
-        var attempt = load([header] + copies, flags: flags[0])
+        var attempt = load(segments, flags: flags[0])
         for flag in flags.dropFirst() where attempt.errno == EINVAL && isLoaded {
-            attempt = load([header] + copies, flags: flag)
+            attempt = load(segments, flags: flag)
         }
         return attempt
     }
 
-    /// Loads the whole image again, with the new core header, from what lies in reserved memory.
+    /// Loads the whole image again, with the edits, from what lies in reserved memory.
     ///
     /// - Throws: Why it cannot be read.
     func replay() throws(PatchObstacle) -> Kexec.Attempt {
         let ranges = plan.rest
-        guard ranges.count < SegmentPlan.mostSegments else {
+        guard ranges.count + edited.count <= SegmentPlan.mostSegments else {
             throw .imageNotUnderstood(because: "it has too many parts")
         }
-        let segments: [Kexec.Segment]
+        let whole: [Kexec.Segment]
         do throws(Unknowable) {
-            segments = try Kcore.observe(below: root) { kcore throws(Unknowable) in
+            whole = try Kcore.observe(below: root) { kcore throws(Unknowable) in
                 try ranges.map { range throws(Unknowable) in try Patch.copy(of: range, in: kcore) }
             }
         } catch {
@@ -122,20 +126,21 @@ struct Patch {
         }
         for copy in copies {
             let bytes = copy.bytes.contents
-            for segment in segments where segment.range.holds(copy.range.start) {
+            for segment in whole where segment.range.holds(copy.range.start) {
                 let place = Int(copy.range.start - segment.range.start)
                 segment.bytes.replace(at: place, with: bytes)
             }
         }
-        var attempt = load([header] + segments, flags: flags[0])
+        var attempt = load(edited + whole, flags: flags[0])
         for flag in flags.dropFirst() where attempt.errno == EINVAL {
-            attempt = load([header] + segments, flags: flag)
+            attempt = load(edited + whole, flags: flag)
         }
         return attempt
     }
 
     private func load(_ segments: [Kexec.Segment], flags: UInt) -> Kexec.Attempt {
-        Kexec.loadSegments(segments, entry: plan.image.kimage.entry, flags: flags)
+        Kexec.loadSegments(
+            segments, entry: plan.image.kimage.entry, flags: flags, on: plan.architecture)
     }
 
     /// Whether a crash kernel is loaded; not where the kernel does not say.
