@@ -49,11 +49,11 @@ import Testing
     }
 
     @Test func parametersAreSplitAsTheKernelDoes() throws {
-        let parameters = try #require(KernelParameters(" a=\"b c\"  \"d e=f\"\tg= h "))
+        let parameters = try #require(KernelParameters(closed: " a=\"b c\"  \"d e=f\"\tg= h "))
         #expect(parameters.line == "a=\"b c\" \"d e=f\" g= h")
         #expect(parameters.parameters.map(\.name) == ["a", "d e", "g", "h"])
         #expect(parameters.parameters.map(\.value) == ["b c", "f", "", nil])
-        #expect(KernelParameters("a=\"b") == nil)
-        #expect(KernelParameters("")?.line == "")
+        #expect(KernelParameters(closed: "a=\"b") == nil)
+        #expect(KernelParameters("").line == "")
     }
 }

@@ -79,7 +79,7 @@ enum FuzzTarget: String, CaseIterable {
             (try? ShellAssignments(Array(text.utf8), vocabulary: vocabulary)) == file)
         for value in file.all.values {
             let parameters = KernelParameters(value)
-            precondition(parameters == parameters.flatMap { KernelParameters($0.line) })
+            precondition(!parameters.isClosed || parameters == KernelParameters(parameters.line))
         }
     }
 

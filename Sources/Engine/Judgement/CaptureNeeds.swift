@@ -63,10 +63,10 @@ package enum CaptureNeed: String, CaseIterable, Codable {
     package static func lacking(
         in commandLine: String, on machine: HotplugMemory
     ) -> [Lack] {
-        let parameters = Set(commandLine.split(separator: " "))
+        let parameters = Set(KernelParameters(commandLine).parameters.map(\.bare))
         return allCases.compactMap { need in
             guard let urgency = need.urgency(on: machine),
-                !parameters.contains(Substring(need.parameter))
+                !parameters.contains(need.parameter)
             else { return nil }
             return Lack(need, urgency)
         }

@@ -7,15 +7,15 @@
 /// image alone, the addresses of its parts, is taken out: the next loader puts in its own.
 enum ResidentCommandLine {
     /// The parameter that names the core header.
-    static let coreHeader = "elfcorehdr="
+    static let coreHeader: Substring = "elfcorehdr"
     /// The parameter that names the keys of an encrypted dump target.
-    static let targetKeys = "dmcryptkeys="
+    static let targetKeys: Substring = "dmcryptkeys"
 
     /// Returns the part of `text` that is the administrator's.
     static func administrators(_ text: String) -> String {
-        text.split(separator: " ")
-            .filter { !$0.hasPrefix(coreHeader) && !$0.hasPrefix(targetKeys) }
-            .joined(separator: " ")
+        var parameters = KernelParameters(text)
+        parameters.remove(named: [coreHeader, targetKeys])
+        return parameters.line
     }
 
     /// Returns `text` with the parameters of `needs` behind it.
@@ -28,8 +28,8 @@ enum ResidentCommandLine {
     /// The form is `elfcorehdr=[size@]address`, each with an optional K, M or G; the last one counts
     /// (kernel/crash_dump.c, `setup_elfcorehdr`).
     static func coreHeader(in text: String) -> UInt64? {
-        text.split(separator: " ").last { $0.hasPrefix(coreHeader) }?
-            .dropFirst(coreHeader.count).split(separator: "@").last.flatMap(number)
+        KernelParameters(text).parameters.last { $0.name == coreHeader }?
+            .value?.split(separator: "@").last.flatMap(number)
     }
 
     /// Reads a number as the kernel's `memparse` does: hexadecimal after 0x, with a unit.

@@ -36,9 +36,6 @@ package struct ResidentImage: Equatable {
         package let range: AddressRange
         /// What is there.
         package let core: CoreHeader
-
-        /// How many more bytes it could have.
-        package var slack: UInt64 { range.byteCount - UInt64(core.byteCount) }
     }
 
     /// What is known of the image's wholeness.
@@ -71,8 +68,10 @@ package struct ResidentImage: Equatable {
     /// The kernel puts its `elfcorehdr=` before everything (its `setup_cmdline`), kexec-tools behind
     /// (its `cmdline_add_elfcorehdr`).
     package var maker: Kimage.Loader? {
-        commandLine.value.map { $0.hasPrefix(ResidentCommandLine.coreHeader) ? .kernel : .program }
-            ?? kimage.loader
+        commandLine.value.map { line in
+            let first = KernelParameters(line).parameters.first
+            return first?.name == ResidentCommandLine.coreHeader ? .kernel : .program
+        } ?? kimage.loader
     }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.

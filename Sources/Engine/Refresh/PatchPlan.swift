@@ -47,8 +47,8 @@ struct PatchPlan: Equatable {
     private static func image(_ seen: Observation) throws(PatchObstacle) -> ResidentImage {
         switch seen.finding {
         case .known(.image(let image)):
-            let words = image.commandLine.value?.split(separator: " ") ?? []
-            if words.contains(where: { $0.hasPrefix(ResidentCommandLine.targetKeys) }) {
+            let parameters = KernelParameters(image.commandLine.value ?? "").parameters
+            if parameters.contains(where: { $0.name == ResidentCommandLine.targetKeys }) {
                 throw .encryptedTarget
             }
             return image

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The parameters of a kernel's command line, for the distributions' rules of what a capture kernel
-/// takes over from the running one.
+/// The parameters of a kernel's command line, as the kernel splits it.
 ///
-/// Double quotes hold a parameter with blanks together (lib/cmdline.c, `next_arg`). It knows none of
-/// the rules.
+/// Double quotes hold a parameter with blanks together (lib/cmdline.c, `next_arg`). What
+/// they mean is others' to know.
 struct KernelParameters: Equatable {
     /// One parameter.
     struct Parameter: Equatable {
@@ -24,8 +23,11 @@ struct KernelParameters: Equatable {
     /// In their order.
     var parameters: [Parameter]
 
-    /// Splits a line; `nil` where a quote does not end.
-    init?(_ line: String) {
+    /// Whether the last quote ends; a shell would not take a line in which it does not.
+    let isClosed: Bool
+
+    /// Splits a line.
+    init(_ line: String) {
         parameters = []
         var text = ""
         var isQuoted = false
@@ -38,8 +40,14 @@ struct KernelParameters: Equatable {
                 text.append(character)
             }
         }
-        guard !isQuoted else { return nil }
+        isClosed = !isQuoted
         if !text.isEmpty { parameters.append(KernelParameters.parameter(text)) }
+    }
+
+    /// Splits a line; `nil` where a quote does not end.
+    init?(closed line: String) {
+        self.init(line)
+        guard isClosed else { return nil }
     }
 
     private static func parameter(_ text: String) -> Parameter {
