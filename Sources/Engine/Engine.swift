@@ -110,7 +110,7 @@ package struct Engine {
             staleSince = nil
         }
         return Look(
-            observation: seen, verdict: .judge(seen), byteCount: report.byteCount,
+            observation: seen, verdict: .judge(seen.facts), byteCount: report.byteCount,
             microseconds: now() - begin)
     }
 
@@ -195,7 +195,10 @@ package struct Engine {
             let report = audit.run(depth, reserved: reserved, live: live, givingWay: givesWay)
             savedState.layout = audit.layout
             if let image = report.finding.value?.image { remember(image) }
-            return (report.finding, report.coverage(of: live), report.byteCount)
+            let coverage = report.described.map {
+                Coverage(live: live, described: $0, offline: report.offline)
+            }
+            return (report.finding, coverage, report.byteCount)
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             return (.unknown(because: reason), .unknown(because: reason), 0)
         }

@@ -186,3 +186,10 @@ extension LoadedMachine {
             depth, reserved: [LoadedMachine.reserved], live: live, givingWay: givesWay)
     }
 }
+
+extension Audit.Report {
+    /// How the machine that the image describes differs from `live`.
+    func coverage(of live: LiveSystem) -> Fact<Coverage> {
+        described.map { Coverage(live: live, described: $0, offline: offline) }
+    }
+}

@@ -39,11 +39,6 @@ package struct Audit {
         package let offline: AddressRanges
         /// How many bytes of memory were read.
         package let byteCount: UInt64
-
-        /// Compares the image with the machine.
-        package func coverage(of live: LiveSystem) -> Fact<Coverage> {
-            described.map { Coverage(live: live, described: $0, offline: offline) }
-        }
     }
 
     private let root: SystemRoot

@@ -1,18 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Memory that ACPI can add while the machine runs, or has.
-package struct HotplugMemory: Hashable, Codable {
-    /// Whether the machine has places for such memory.
-    package let isPossible: Bool
-    /// Whether there is memory in one of them.
-    package let isPresent: Bool
-
-    /// Creates a value from its parts.
-    package init(isPossible: Bool, isPresent: Bool) {
-        self.isPossible = isPossible
-        self.isPresent = isPresent
-    }
-
+/// How the machine is asked for memory that ACPI can add, or has added.
+extension HotplugMemory {
     private static let folder = "/sys/bus/acpi/devices"
     /// ACPI's name for a memory device (ACPI 6.5, 5.6.7).
     private static let memoryDevice = "PNP0C80:"
@@ -22,14 +11,13 @@ package struct HotplugMemory: Hashable, Codable {
     /// - Throws: A `SystemError` where a device is there but cannot be read.
     package init(of root: SystemRoot) throws(SystemError) {
         let devices = HotplugMemory.devices(below: root)
-        isPossible = !devices.isEmpty
         var isPresent = false
         for device in devices where !isPresent {
             // What _STA says, in decimal; bit 0 is "present".
             let status = try root.line(of: "\(HotplugMemory.folder)/\(device)/status")
             isPresent = status.flatMap { UInt64($0) }.map { $0 & 1 == 1 } ?? false
         }
-        self.isPresent = isPresent
+        self.init(isPossible: !devices.isEmpty, isPresent: isPresent)
     }
 
     private static func devices(below root: SystemRoot) -> [String] {

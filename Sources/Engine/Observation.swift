@@ -60,4 +60,27 @@ package struct Observation: Equatable {
 
     /// The image that was found and understood.
     package var image: ResidentImage? { finding.value?.image }
+
+    /// What judgement needs of it.
+    package var facts: Facts {
+        let remembered = remembered.flatMap { described in
+            live.value.map { Coverage(live: $0, described: described) }
+        }
+        return Facts(
+            imagesGoStale: architecture.imagesGoStale, isReserved: reserved.value?.isEmpty != true,
+            isLoaded: support.isLoaded, expectsImage: expectsImage,
+            image: finding.map(\.fact), coverage: coverage, rememberedCoverage: remembered,
+            lacks: lacks, keepsUp: keepsUp, staleFor: staleFor, grace: grace)
+    }
+}
+
+extension Audit.Finding {
+    /// What judgement needs of it.
+    fileprivate var fact: Facts.Image {
+        switch self {
+        case .nothing: .nothing
+        case .broken(let reason): .broken(because: reason)
+        case .image(let image): .readable(isDamaged: image.integrity == .mismatch)
+        }
+    }
 }

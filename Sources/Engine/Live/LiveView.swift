@@ -2,24 +2,6 @@
 
 internal import Glibc
 
-/// The machine as it is now, as far as a crash image describes machines: its RAM and its CPUs.
-///
-/// Two equal values need the same core header. CPUs are those *present*, because a kernel before
-/// 6.6 gives each present CPU a note; whether a present CPU is online does not matter to it.
-package struct LiveSystem: Hashable, Codable {
-    /// System RAM a dump must hold: without the crash kernel's own ranges and what
-    /// core headers leave out.
-    package let ram: AddressRanges
-    /// The CPUs that are present.
-    package let cpus: NumberSet
-
-    /// Creates a description from its parts.
-    package init(ram: AddressRanges, cpus: NumberSet) {
-        self.ram = ram
-        self.cpus = cpus
-    }
-}
-
 /// What one look at the machine's memory and CPUs brought.
 package struct LiveView: Equatable {
     /// The machine, or why it cannot be seen.
