@@ -37,6 +37,16 @@ extension Engine {
         }
     }
 
+    /// How much of an image is looked at.
+    package enum Depth: Equatable {
+        /// `struct kimage`, the core header, the command line: some hundred KiB.
+        case cheap
+        /// All of it, to compute its digest again: as much as the image has.
+        case thorough
+        /// All of it, unless newer events come before the digest is computed.
+        case interruptible
+    }
+
     /// One observation with its verdict.
     package struct Look: Equatable {
         /// What was seen.

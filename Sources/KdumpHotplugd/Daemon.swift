@@ -50,6 +50,10 @@ final class Daemon {
             savedState: remembered?.engine ?? Engine.SavedState())
         burst = Burst(quiet: settings.settle)
         // That it cannot be written is said when the load is recorded.
+        engine.isOvertaken = { [unowned self] in
+            services.alive()
+            return isOvertaken()
+        }
         engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
     }
 
@@ -148,7 +152,7 @@ final class Daemon {
     /// What is tried `again` and comes to the same is not told twice.
     @discardableResult
     private func attend(
-        _ trigger: Trigger, _ depth: Audit.Depth = .cheap, again: Bool = false
+        _ trigger: Trigger, _ depth: Engine.Depth = .cheap, again: Bool = false
     ) -> String {
         let account = act(on: trigger, depth)
         if (trigger == .hotplug && !again) || account.isNews(after: lastEntry) {
@@ -162,10 +166,10 @@ final class Daemon {
     }
 
     /// Lets the engine act, and records what it found.
-    private func act(on trigger: Trigger, _ depth: Audit.Depth) -> Account {
+    private func act(on trigger: Trigger, _ depth: Engine.Depth) -> Account {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
-                on: trigger, depth, givingWay: isOvertaken, now: { loop.now })
+                on: trigger, depth, now: { loop.now })
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: Report.Method(refresh.method), time: Int(time(nil)),

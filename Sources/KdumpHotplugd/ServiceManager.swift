@@ -5,7 +5,7 @@ internal import CSystemd
 /// What systemd is told about the daemon: its state, and one sentence for `systemctl status`.
 ///
 /// Without a service manager, as in a terminal, every call does nothing. The watchdog is fed by
-/// ``EventLoop``.
+/// ``EventLoop``, and by ``alive()`` where one step of the loop may take long.
 struct ServiceManager {
     /// Says that the daemon does its work: after the first audit, and after each reload.
     func ready(status: String) {
@@ -24,6 +24,9 @@ struct ServiceManager {
     func reloading(now: UInt64) {
         notify(["RELOADING=1", "MONOTONIC_USEC=\(now)"])
     }
+
+    /// Says that the daemon lives, in the middle of what takes long.
+    func alive() { notify(["WATCHDOG=1"]) }
 
     /// Says that the daemon is about to end because it was asked to.
     func stopping(status: String) {

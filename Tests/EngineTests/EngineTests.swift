@@ -110,13 +110,13 @@ import Testing
         let machine = try machine()
         var engine = engine(machine, savedState)
         var asked = 0
-        let storm = try engine.reconcile(
-            on: .hotplug,
-            givingWay: {
-                asked += 1
-                return asked > 1
-            }, now: { 0 })
+        engine.isOvertaken = {
+            asked += 1
+            return asked > 1
+        }
+        let storm = try engine.reconcile(on: .hotplug) { 0 }
         #expect(storm.end == .settled && asked == 2 && engine.savedState.owesDigest)
+        engine.isOvertaken = { false }
         let calm = try engine.reconcile(on: .routine) { 0 }
         #expect(calm.look.observation.image?.integrity == .verified)
         #expect(!engine.savedState.owesDigest && engine.savedState.digest != nil)

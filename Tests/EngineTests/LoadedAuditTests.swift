@@ -60,7 +60,7 @@ import Testing
         let start = LoadedMachine.table & ~4095
         let page = AddressRange(start: start, end: start + 4096)
         machine.kimage?.listed = covered ? [LoadedMachine.header, page] : [LoadedMachine.header]
-        for depth in [Audit.Depth.thorough, .cheap] {
+        for depth in [Engine.Depth.thorough, .cheap] {
             let image = try #require(try machine.audit(depth).finding.value?.image)
             let roles = image.parts.filter { !$0.isListed }.map(\.role)
             #expect(roles.contains(.initrd) && roles.contains(.kernel))
@@ -183,7 +183,7 @@ import Testing
         let recorded = try machine.recorded()
         try recorded.remove(file)
         var audit = Audit(below: recorded.root, architecture: .x86)
-        let report = audit.run(.cheap, reserved: [LoadedMachine.reserved], live: machine.live)
+        let report = audit.run(reserved: [LoadedMachine.reserved], live: machine.live)
         guard case .unknown(let reason) = report.finding else {
             Issue.record("known without \(file)")
             return
@@ -221,7 +221,7 @@ import Testing
             bytes.replaceSubrange(start..<start + size, with: damaged)
             _ = try recorded.file("/proc/kcore", Data(bytes))
             var audit = Audit(below: recorded.root, architecture: .x86)
-            _ = audit.run(.cheap, reserved: [LoadedMachine.reserved], live: whole.live)
+            _ = audit.run(reserved: [LoadedMachine.reserved], live: whole.live)
         }
     }
 }

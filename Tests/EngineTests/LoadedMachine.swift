@@ -177,13 +177,17 @@ extension LoadedMachine {
 
     /// Audits the machine as it would be below `/`.
     func audit(
-        _ depth: Audit.Depth = .thorough, on architecture: Architecture = .x86,
-        digest: PurgatoryDigest? = nil, givingWay givesWay: () -> Bool = { false }
+        _ depth: Engine.Depth = .thorough, on architecture: Architecture = .x86,
+        digest: PurgatoryDigest? = nil, isOvertaken: () -> Bool = { false }
     ) throws -> Audit.Report {
         let machine = try recorded()
         var audit = Audit(below: machine.root, digest: digest, architecture: architecture)
-        return audit.run(
-            depth, reserved: [LoadedMachine.reserved], live: live, givingWay: givesWay)
+        var report = audit.run(reserved: [LoadedMachine.reserved], live: live)
+        guard depth != .cheap, let layout = audit.layout else { return report }
+        _ = try report.computeDigest(
+            below: machine.root, laidOut: layout,
+            within: AddressRanges([LoadedMachine.reserved]), isOvertaken: isOvertaken)
+        return report
     }
 }
 

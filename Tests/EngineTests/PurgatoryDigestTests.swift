@@ -26,7 +26,7 @@ import Testing
 
     @Test func givesWayBeforeItMakesADigest() throws {
         var asked = 0
-        let report = try LoadedMachine().audit(givingWay: {
+        let report = try LoadedMachine().audit(isOvertaken: {
             asked += 1
             return asked == 2
         })

@@ -1,32 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
-
 /// What one look at the machine's memory and CPUs brought.
 package struct LiveView: Equatable {
     /// The machine, or why it cannot be seen.
     package let system: Fact<LiveSystem>
     /// The crash kernel's reserved ranges, or why they cannot be seen.
     package let reserved: Fact<[AddressRange]>
+    /// Whether the machine changed while it was looked at.
+    let isMoving: Bool
 
-    /// Creates a view from its parts.
-    package init(system: Fact<LiveSystem>, reserved: Fact<[AddressRange]>) {
-        self.system = system
-        self.reserved = reserved
-    }
-
-    /// How often `/proc/iomem` is read to get it twice the same.
-    ///
-    /// It is printed page by page without a lock across them, so a hotplug in between tears it; five
-    /// tries outlast one DIMM's events.
-    private static let attempts = 5
+    private static let iomem = "/proc/iomem"
 
     /// Looks at the machine below `root`.
     package init(of root: SystemRoot, on architecture: Architecture = .current) {
         let map: Fact<MemoryMap>
         do throws(SystemError) {
-            map = LiveView.memoryMap(from: try LiveView.settledText(of: "/proc/iomem", below: root))
+            // It is printed page by page without a lock across them: a hotplug in between tears it.
+            let text = try root.text(of: LiveView.iomem)
+            isMoving = try root.text(of: LiveView.iomem) != text
+            map =
+                isMoving
+                ? .unknown(because: "/proc/iomem goes on changing: memory is being hot-plugged")
+                : LiveView.memoryMap(from: text)
         } catch {
+            isMoving = false
             map = .unknown(because: "\(error)")
         }
         reserved = map.map(\.reserved)
@@ -57,19 +54,6 @@ package struct LiveView: Equatable {
                 return .unknown(because: "/proc/iomem names no System RAM")
             }
         }
-    }
-
-    /// Reads a file until two readings agree.
-    private static func settledText(
-        of file: String, below root: SystemRoot
-    ) throws(SystemError) -> String {
-        var text = try root.text(of: file)
-        for _ in 1..<attempts {
-            let again = try root.text(of: file)
-            if again == text { return text }
-            text = again
-        }
-        throw SystemError("read \(root.path(file)) twice the same", errno: EAGAIN)
     }
 
     /// Reads which CPUs are present.

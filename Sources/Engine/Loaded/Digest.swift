@@ -51,35 +51,4 @@ internal import COpenSSL
         guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
         return digest
     }
-
-    /// A digest over all of some regions, and one over all of them but some.
-    struct Pair: Equatable {
-        let all: [UInt8]
-        let rest: [UInt8]
-    }
-
-    /// Returns the digest of `regions` one after the other, as they lie in `kcore`, and the one
-    /// without the regions that are `left` out; `nil` where it gave way.
-    ///
-    /// Before each part that is read it asks whether it `givesWay` to something more urgent.
-    /// - Throws: Why there is none.
-    static func of(
-        _ regions: [AddressRange], leaving left: [AddressRange], in kcore: Kcore,
-        givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> Pair? {
-        let all = try Digest()
-        // Nothing is left out of most images, and then one digest is both.
-        let rest = regions.contains(where: left.contains) ? try Digest() : nil
-        for region in regions {
-            let isWhole = try kcore.forEachPart(of: region) { part throws(Unknowable) in
-                if givesWay() { return false }
-                try all.add(part)
-                if !left.contains(region) { try rest?.add(part) }
-                return true
-            }
-            guard isWhole else { return nil }
-        }
-        let digest = try all.finish()
-        return Pair(all: digest, rest: try rest?.finish() ?? digest)
-    }
 }

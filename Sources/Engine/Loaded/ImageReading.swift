@@ -8,9 +8,9 @@
 /// initrd.
 struct ImageReading {
     /// How an image was understood.
-    enum Outcome: Equatable {
-        /// In full.
-        case understood(ResidentImage)
+    enum Outcome {
+        /// In full; and what computes its digest again, where it has one.
+        case understood(ResidentImage, DigestWork?)
         /// Not: it is there and readable, and not an image that can work; why.
         case broken(because: String)
     }
@@ -39,12 +39,10 @@ struct ImageReading {
         self.architecture = architecture
     }
 
-    /// Reads the image, and makes its digest anew where `hashing`, unless it `givesWay`.
+    /// Reads the image.
     ///
     /// - Throws: Why memory cannot be read, or shows nothing that could be judged.
-    mutating func run(
-        hashing: Bool, givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> Outcome {
+    mutating func run() throws(Unknowable) -> Outcome {
         let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
         let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
@@ -57,20 +55,19 @@ struct ImageReading {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
-        let check = PurgatoryDigestCheck(
-            purgatory: purgatory, kimage: kimage, architecture: architecture,
-            edited: [header.range],
-            known: known)
-        let (digest, integrity) = try check.run(
-            hashing: hashing, in: kcore, givingWay: givesWay)
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootData: bootData?.range,
             initrd: bootData?.values.initrd)
-        return .understood(
-            ResidentImage(
-                kimage: kimage,
-                parts: roles.parts(listed: listed, covered: digest?.regions ?? []), header: header,
-                digest: digest, integrity: integrity, commandLine: commandLine))
+        let check = PurgatoryDigestCheck(
+            purgatory: purgatory, kimage: kimage, architecture: architecture, roles: roles,
+            edited: [header.range], known: known)
+        let glance = check.run()
+        let image = ResidentImage(
+            kimage: kimage,
+            parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
+            header: header, digest: glance.digest, integrity: glance.integrity,
+            commandLine: commandLine)
+        return .understood(image, glance.work)
     }
 
     /// Reads the beginning of a range, once.

@@ -3,8 +3,8 @@
 /// The machine's memory, by physical and by kernel virtual addresses, through `/proc/kcore`.
 ///
 /// The file is an ELF core of everything the kernel has mapped (fs/proc/kcore.c). Its layout moves
-/// when memory comes or goes, so it is opened for one observation at a time, and the observation is
-/// repeated if the layout moved meanwhile. What the kernel may not or cannot read is zeros to it and
+/// when memory comes or goes, so it is opened for one observation at a time, which is void
+/// if the layout moved meanwhile. What the kernel may not or cannot read is zeros to it and
 /// no error; whether zeros can be right is for the caller to judge. It never writes.
 final class Kcore {
     private let file: KernelFile
@@ -14,11 +14,6 @@ final class Kcore {
     private static let unmapped = UInt64.max
     /// How much is read at once where much is read; one MiB makes calls few and keeps us small.
     private static let chunkSize = 1 << 20
-    /// How often an observation is repeated when the layout moves under it.
-    ///
-    /// A DIMM's blocks come within milliseconds of each other and an observation takes a few, so
-    /// eight tries outlast one DIMM's events.
-    private static let attempts = 8
 
     private init(below root: SystemRoot) throws(Unknowable) {
         do throws(SystemError) {
@@ -35,13 +30,15 @@ final class Kcore {
     static func observe<Seen>(
         below root: SystemRoot, _ observation: (Kcore) throws(Unknowable) -> Seen
     ) throws(Unknowable) -> Seen {
-        for _ in 0..<attempts {
-            let kcore = try Kcore(below: root)
-            let seen = Result { () throws(Unknowable) -> Seen in try observation(kcore) }
-            // A layout that has moved explains whatever was seen, so it is asked for first.
-            if try header(of: kcore.file) == kcore.header { return try seen.get() }
+        let kcore = try Kcore(below: root)
+        let seen = Result { () throws(Unknowable) -> Seen in try observation(kcore) }
+        // A layout that has moved explains whatever was seen, so it is asked for first.
+        guard try header(of: kcore.file) == kcore.header else {
+            throw Unknowable(
+                "the layout of /proc/kcore goes on changing: memory is being hot-plugged",
+                mayPass: true)
         }
-        throw Unknowable("the layout of /proc/kcore goes on changing: memory is being hot-plugged")
+        return try seen.get()
     }
 
     /// How many bytes have been read.
@@ -64,30 +61,29 @@ final class Kcore {
             entry.kind == .memory && entry.holds(count, at: address, from: entry.virtual)
         }
         guard let entry else {
-            throw Unknowable("/proc/kcore has nothing at the address \(hexadecimal(address))")
+            throw Unknowable(
+                "/proc/kcore has nothing at the address \(hexadecimal(address))", mayPass: true)
         }
         var bytes = [UInt8](repeating: 0, count: count)
         try Kcore.fill(&bytes, from: file, at: entry.offset &+ (address - entry.virtual))
         return bytes
     }
 
-    /// Hands the bytes of a range of physical addresses to `body`, a part at a time, for as long as
-    /// it returns true; returns whether that was to the end.
+    /// Hands the bytes of a range of physical addresses to `body`, a part at a time.
     ///
     /// - Throws: Why they cannot be read.
     func forEachPart(
-        of range: AddressRange, _ body: ([UInt8]) throws(Unknowable) -> Bool
-    ) throws(Unknowable) -> Bool {
+        of range: AddressRange, _ body: ([UInt8]) -> Void
+    ) throws(Unknowable) {
         var part = [UInt8](repeating: 0, count: Kcore.chunkSize)
         var start = range.start
         while start < range.end {
             let rest = range.end - start
             if rest < UInt64(part.count) { part.removeLast(part.count - Int(rest)) }
             try fill(&part, at: start)
-            guard try body(part) else { return false }
+            body(part)
             start += UInt64(part.count)
         }
-        return true
     }
 
     private func fill(_ bytes: inout [UInt8], at physical: UInt64) throws(Unknowable) {
@@ -97,7 +93,7 @@ final class Kcore {
                 && entry.holds(count, at: physical, from: entry.physical)
         }
         guard let entry else {
-            throw Unknowable("/proc/kcore has no memory at \(hexadecimal(physical))")
+            throw Unknowable("/proc/kcore has no memory at \(hexadecimal(physical))", mayPass: true)
         }
         try Kcore.fill(
             &bytes, from: file, at: entry.offset &+ (physical - entry.physical))
@@ -127,7 +123,7 @@ final class Kcore {
         bytes = [UInt8](repeating: 0, count: size)
         try fill(&bytes, from: file, at: 0)
         guard let header = try? CoreHeader(bytes) else {
-            throw Unknowable("/proc/kcore changed while its header was read")
+            throw Unknowable("/proc/kcore changed while its header was read", mayPass: true)
         }
         return header
     }
@@ -142,7 +138,8 @@ final class Kcore {
         case KernelFile.notThere:
             Unknowable("there is no /proc/kcore: the kernel was built without CONFIG_PROC_KCORE")
         default:
-            Unknowable("\(error)")
+            // Such as memory that has gone.
+            Unknowable("\(error)", mayPass: true)
         }
     }
 }

@@ -2,8 +2,7 @@
 
 /// The loaded crash image as the kernel lists it: `struct kimage`.
 ///
-/// It is looked at without the kexec lock, which a panic needs; so it is read until two readings
-/// agree. After a patch it lists the patch's segments only: what is resident is more than this says.
+/// It is looked at without the kexec lock, which a panic needs; so two readings must agree. After a patch it lists the patch's segments only: what is resident is more than this says.
 package struct Kimage: Hashable {
     /// A segment in the kernel's list.
     package struct Segment: Hashable {
@@ -92,32 +91,22 @@ extension Kimage.Segment {
 }
 
 extension Kimage {
-    /// How often it is read to get them twice the same.
-    ///
-    /// A load replaces the image in one step, and the kernel's own update hides it for as long as it
-    /// copies a core header, below a millisecond: ten readings, two milliseconds apart, outlast both.
-    private static let attempts = 10
-
     /// Reads the loaded image from `kcore`, or returns `nil` where none is loaded.
     ///
     /// - Throws: Why it cannot be known.
     static func loaded(
         in kcore: Kcore, laidOut layout: KernelLayout, within reserved: AddressRanges
     ) throws(Unknowable) -> Kimage? {
-        var last: [UInt8]?
-        for attempt in 0..<attempts {
-            if attempt > 0 && last == nil { Pause.milliseconds(2) }
-            let bytes = try bytes(in: kcore, laidOut: layout)
-            if let bytes, bytes == last {
-                return try Kimage(bytes, laidOut: layout.image, within: reserved)
-            }
-            last = bytes
+        let first = try bytes(in: kcore, laidOut: layout)
+        guard try bytes(in: kcore, laidOut: layout) == first else { throw Kimage.replaced }
+        return try first.map { bytes throws(Unknowable) in
+            try Kimage(bytes, laidOut: layout.image, within: reserved)
         }
-        guard last == nil else {
-            throw Unknowable("the crash image goes on changing: others are loading it")
-        }
-        return nil
     }
+
+    /// What is to be said of an image that was replaced while it was looked at.
+    static let replaced = Unknowable(
+        "the crash image goes on changing: others are loading it", mayPass: true)
 
     /// The bytes of the structure and the pointer to it; `nil` where the pointer is null.
     private static func bytes(

@@ -1,60 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds purgatory's digest and says whether the image is what it was made over.
+/// Says what is known of purgatory's digest at a glance, and what work would tell more.
 ///
-/// The digest is found by its value: what is made anew over the regions of the table must occur in
-/// purgatory, once. That takes reading the whole image, so a digest that was found once is recognised
-/// again without: where the same table and the same 32 bytes lie in the same places, nobody has made
-/// another digest
-/// anything else since. That says where the digest is, and not that the image is still whole.
+/// To find the digest takes reading the whole image, so one that was found before is recognised again
+/// without: where the same table and the same 32 bytes lie in the same places, nobody has made another
+/// digest since. That says where the digest is, and not that the image is still whole.
 struct PurgatoryDigestCheck {
     let purgatory: Purgatory
     let kimage: Kimage
     let architecture: Architecture
+    /// What the parts of the image are for.
+    let roles: Roles
     /// What a change of the machine edits: a first patch takes it out of the table.
     let edited: [AddressRange]
     /// The digest of the image that was looked at before; `nil` where none is known.
     let known: PurgatoryDigest?
 
-    /// Makes the check from what lies in `kcore`.
-    ///
-    /// Where it `givesWay` before the digest is made, integrity is unknown.
-    /// - Throws: Why memory cannot be read.
-    func run(
-        hashing: Bool, in kcore: Kcore, givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> (PurgatoryDigest?, ResidentImage.Integrity) {
-        guard isChecked else { return (nil, .none) }
+    /// What a glance has shown.
+    struct Glance {
+        /// Where the digest lies.
+        var digest: PurgatoryDigest?
+        /// What is known of the image's wholeness.
+        var integrity: ResidentImage.Integrity
+        /// What computes the digest again; `nil` where there is none.
+        var work: DigestWork?
+    }
+
+    /// Makes the check.
+    func run() -> Glance {
+        guard isChecked else { return Glance(integrity: .none) }
         let tables = purgatory.tables
         guard !tables.isEmpty else {
             // kexec-tools can be told to make none (`-i`); a table of which something is left over
             // is one that has been damaged.
             let isDamaged = RegionTable.names(
                 anyOf: kimage.segments.map(\.range), in: purgatory.bytes)
-            return (nil, isDamaged ? .mismatch : .none)
+            return Glance(integrity: isDamaged ? .mismatch : .none)
         }
         let candidates = tables.map {
             PurgatoryDigest(
                 table: purgatory.base + UInt64($0.offset), regions: $0.regions, found: nil)
         }
-        let certain = candidates.count == 1 ? candidates.first : nil
-        guard hashing else {
-            let reason = "the digest was not made anew this time"
-            return (certain.map(recognised), .unknown(because: reason))
-        }
-        for var digest in candidates {
-            let digests = try Digest.of(
-                digest.regions, leaving: edited, in: kcore, givingWay: givesWay)
-            guard let digests else {
-                let reason = "newer events came before the digest was made anew"
-                return (certain.map(recognised), .unknown(because: reason))
-            }
-            guard let place = onlyPlace(of: digests.all) else { continue }
-            digest.found = PurgatoryDigest.Found(
-                place: purgatory.base + UInt64(place), value: digests.all,
-                withoutEdited: digests.rest)
-            return (digest, .verified)
-        }
-        return (certain, .mismatch)
+        return Glance(
+            digest: candidates.count == 1 ? candidates.first.map(recognised) : nil,
+            integrity: .unknown(because: "the digest was not computed this time"),
+            work: DigestWork(
+                candidates, in: purgatory, of: kimage, roles: roles, edited: edited))
     }
 
     /// The digest that is known, if it is this one, with its value where that was.
@@ -75,16 +66,5 @@ struct PurgatoryDigestCheck {
         case .never: false
         case .onlyInImages(let loader): kimage.loader == loader
         }
-    }
-
-    /// Where `digest` lies in purgatory, if it does in exactly one place.
-    private func onlyPlace(of digest: [UInt8]) -> Int? {
-        let bytes = purgatory.bytes
-        guard bytes.count >= digest.count else { return nil }
-        let places = (0...bytes.count - digest.count).filter { place in
-            bytes[place] == digest[0]
-                && bytes[place..<place + digest.count].elementsEqual(digest)
-        }
-        return places.count == 1 ? places.first : nil
     }
 }

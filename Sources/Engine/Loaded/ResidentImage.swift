@@ -78,4 +78,13 @@ package struct ResidentImage: Equatable {
     package var digestCoversHeader: Bool {
         digest?.regions.contains { $0.overlaps(header.range) } ?? false
     }
+
+    /// The same image, when more is known of its digest.
+    func with(
+        _ digest: PurgatoryDigest?, _ integrity: Integrity, parts: [Part]? = nil
+    ) -> ResidentImage {
+        ResidentImage(
+            kimage: kimage, parts: parts ?? self.parts, header: header, digest: digest,
+            integrity: integrity, commandLine: commandLine)
+    }
 }

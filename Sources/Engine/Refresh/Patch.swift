@@ -28,23 +28,35 @@ struct Patch {
         within reserved: AddressRanges
     ) throws(PatchObstacle) -> Patch {
         do throws(Unknowable) {
-            return try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                let copies = try plan.copies.map { range throws(Unknowable) in
-                    try copy(of: range, in: kcore)
+            return try Tries.settled { () throws(Unknowable) in
+                try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                    let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
+                    let isNamedSo = layout.image.hotplugSupport != nil
+                    return try Patch(
+                        plan, copies: copies, below: root,
+                        flags: isNamedSo ? [keepUp, keepUpBefore] : [keepUpBefore, keepUp])
                 }
-                try rewrite(copies, by: plan)
-                let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-                guard kimage == plan.image.kimage else {
-                    throw Unknowable("somebody has just loaded another one")
-                }
-                let isNamedSo = layout.image.hotplugSupport != nil
-                return try Patch(
-                    plan, copies: copies, below: root,
-                    flags: isNamedSo ? [keepUp, keepUpBefore] : [keepUpBefore, keepUp])
             }
         } catch {
             throw .imageNotUnderstood(because: error.reason)
         }
+    }
+
+    /// Reads what is listed with the bytes that are there, and makes the edits in it.
+    private static func copies(
+        _ plan: PatchPlan, in kcore: Kcore, laidOut layout: KernelLayout,
+        within reserved: AddressRanges
+    ) throws(Unknowable) -> [Kexec.Segment] {
+        let copies = try plan.copies.map { range throws(Unknowable) in
+            try copy(of: range, in: kcore)
+        }
+        try rewrite(copies, by: plan)
+        let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+        guard kimage == plan.image.kimage else {
+            // A kernel that updates the image hides it for as long as it writes.
+            throw Unknowable("somebody has just loaded another one", mayPass: kimage == nil)
+        }
+        return copies
     }
 
     private init(
@@ -69,10 +81,9 @@ struct Patch {
     ) throws(Unknowable) -> Kexec.Segment {
         guard let bytes = PinnedBytes(count: Int(range.byteCount)) else { throw noMemory }
         var place = 0
-        _ = try kcore.forEachPart(of: range) { part throws(Unknowable) in
+        try kcore.forEachPart(of: range) { part in
             bytes.replace(at: place, with: part)
             place += part.count
-            return true
         }
         return Kexec.Segment(bytes: bytes, range: range)
     }
@@ -100,13 +111,7 @@ struct Patch {
     /// `kexec_load_check`), so it is tried and not tabulated by version. The field of `struct kimage`
     /// that came with the one or the other says which to try first: a try counts as a load where
     /// `kernel.kexec_load_limit_panic` limits them.
-    func run() -> Kexec.Attempt {
-        var attempt = load(segments, flags: flags[0])
-        for flag in flags.dropFirst() where attempt.errno == EINVAL && isLoaded {
-            attempt = load(segments, flags: flag)
-        }
-        return attempt
-    }
+    func run() -> Kexec.Attempt { load(segments, where: { isLoaded }) }
 
     /// Loads the whole image again, with the edits, from what lies in reserved memory.
     ///
@@ -118,8 +123,12 @@ struct Patch {
         }
         let whole: [Kexec.Segment]
         do throws(Unknowable) {
-            whole = try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                try ranges.map { range throws(Unknowable) in try Patch.copy(of: range, in: kcore) }
+            whole = try Tries.settled { () throws(Unknowable) in
+                try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                    try ranges.map { range throws(Unknowable) in
+                        try Patch.copy(of: range, in: kcore)
+                    }
+                }
             }
         } catch {
             throw .imageNotUnderstood(because: error.reason)
@@ -131,16 +140,20 @@ struct Patch {
                 segment.bytes.replace(at: place, with: bytes)
             }
         }
-        var attempt = load(edited + whole, flags: flags[0])
-        for flag in flags.dropFirst() where attempt.errno == EINVAL {
-            attempt = load(edited + whole, flags: flag)
-        }
-        return attempt
+        return load(edited + whole, where: { true })
     }
 
-    private func load(_ segments: [Kexec.Segment], flags: UInt) -> Kexec.Attempt {
-        Kexec.loadSegments(
-            segments, entry: plan.image.kimage.entry, flags: flags, on: plan.architecture)
+    /// Loads segments with the first of the flags that the kernel knows, as long as another try `mayHelp`.
+    private func load(
+        _ segments: [Kexec.Segment], where mayHelp: () -> Bool
+    ) -> Kexec.Attempt {
+        var flags = flags[...]
+        while true {
+            let attempt = Kexec.loadSegments(
+                segments, entry: plan.image.kimage.entry, flags: flags.removeFirst(),
+                on: plan.architecture)
+            guard attempt.errno == EINVAL, !flags.isEmpty, mayHelp() else { return attempt }
+        }
     }
 
     /// Whether a crash kernel is loaded; not where the kernel does not say.
