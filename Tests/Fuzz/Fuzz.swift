@@ -69,7 +69,7 @@ enum FuzzTarget: String, CaseIterable {
         let vocabulary: Set = ["A", "KDUMP_KERNEL"]
         guard let file = try? ShellAssignments(bytes, vocabulary: vocabulary) else { return }
         var text = ""
-        for (name, value) in file.all {
+        for (name, value) in file.values {
             let quoted = value.split(separator: "'", omittingEmptySubsequences: false)
                 .joined(separator: "'\\''")
             text += "\(name)='\(quoted)'\n"
@@ -77,7 +77,7 @@ enum FuzzTarget: String, CaseIterable {
         guard text.utf8.count <= 64 << 10 else { return }
         precondition(
             (try? ShellAssignments(Array(text.utf8), vocabulary: vocabulary)) == file)
-        for value in file.all.values {
+        for value in file.values.values {
             let parameters = KernelParameters(value)
             precondition(!parameters.isClosed || parameters == KernelParameters(parameters.line))
         }

@@ -13,12 +13,6 @@ package struct KernelLayout: Hashable, Codable {
     /// How much type information is read at most; kernels of today have 4 to 8 MiB.
     private static let largestBTF = 64 << 20
 
-    /// Creates a layout from its parts.
-    init(pointer: UInt64, image: Kimage.Layout) {
-        self.pointer = pointer
-        self.image = image
-    }
-
     /// Asks the kernel below `root`.
     ///
     /// - Throws: Why it cannot be known.

@@ -11,7 +11,7 @@
 /// nothing about what the variables mean.
 package struct ShellAssignments: Equatable {
     /// What the variables hold after the last line.
-    private let values: [String: String]
+    let values: [String: String]
 
     /// Why a file is refused.
     package struct Flaw: Error, Equatable {
@@ -55,7 +55,4 @@ package struct ShellAssignments: Equatable {
 
     /// The value of a variable; empty where the file does not set it, as in a shell.
     package subscript(name: String) -> String { values[name] ?? "" }
-
-    /// All variables, by name.
-    package var all: [String: String] { values }
 }

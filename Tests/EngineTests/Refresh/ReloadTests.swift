@@ -145,15 +145,6 @@ import Testing
         }
     }
 
-    @Test func aResidentCommandLineIsTheAdministratorsAndComplete() {
-        let text = "elfcorehdr=0x33000000 console=ttyS0  nr_cpus=1 dmcryptkeys=0x1 elfcorehdr=3K"
-        #expect(ResidentCommandLine.administrators(text) == "console=ttyS0 nr_cpus=1")
-        let needs = [CaptureNeed.leaveHotAddedMemoryAlone]
-        #expect(ResidentCommandLine.completing("a b", with: needs) == "a b acpi_no_memhotplug")
-        #expect(ResidentCommandLine.completing("", with: needs) == "acpi_no_memhotplug")
-        #expect(ResidentCommandLine.completing("a", with: []) == "a")
-    }
-
     @Test func signaturesAreSeen() {
         var signed = Array(ReloadTests.kernel)
         signed[0] = 0x4D

@@ -5,7 +5,7 @@ import Testing
 @testable import Engine
 
 /// Type information as compilers write it, as a real kernel shows it, and damaged.
-@Suite struct LoadedTypeTests {
+@Suite struct BTFTests {
     @Test func findsMembersOfEveryKind() throws {
         let types = try BTF(btf: SyntheticTypes.kernel())
         let image = try #require(StructureLayout("kimage", in: types))

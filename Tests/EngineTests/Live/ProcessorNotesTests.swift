@@ -4,7 +4,7 @@ import Engine
 import Testing
 
 /// What of the live machine only an audit asks: notes, blocks, places for memory.
-@Suite struct LoadedLiveTests {
+@Suite struct ProcessorNotesTests {
     /// Four possible CPUs, 0x80000 apart, of which 0 and 1 are present.
     private let notes = ProcessorNotes(
         addresses: [0: 0x3FC3_D800, 1: 0x3FCB_D800], possible: NumberSet([0, 1, 2, 3]),
