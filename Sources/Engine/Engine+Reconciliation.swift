@@ -84,16 +84,7 @@ extension Engine {
         /// What bars a reload; `nil` where nothing does.
         package let reload: Obstacle?
         /// What a reload would load; `nil` where nobody says.
-        package let configuration: Configuration?
-
-        /// Creates the ways from what bars them.
-        package init(
-            patch: PatchObstacle?, reload: Obstacle?, configuration: Configuration? = nil
-        ) {
-            self.patch = patch
-            self.reload = reload
-            self.configuration = configuration
-        }
+        package var configuration: Configuration?
 
         /// The same for one who does not know the operator's settings.
         package var withoutSettings: Ways {

@@ -5,7 +5,7 @@
 /// It holds what was seen and nothing that was made of it; `Verdict` says what it means.
 package struct Observation: Equatable {
     /// The architecture the kernel runs on.
-    package var architecture: Architecture
+    package var architecture = Architecture.current
     /// The machine as it is now.
     package var live: Fact<LiveSystem>
     /// The crash kernel's reserved ranges; known and empty without `crashkernel=`.
@@ -19,38 +19,15 @@ package struct Observation: Equatable {
     /// Whether the kernel keeps the image up; `nil` where it has no such feature.
     package var keepsUp: Bool?
     /// The memory that ACPI can add, or has.
-    package var hotplugMemory: HotplugMemory
+    package var hotplugMemory = HotplugMemory(isPossible: false, isPresent: false)
     /// The machine for which this program loaded the image; `nil` where it did not.
     package var remembered: LiveSystem?
     /// Whether an image must be there: it was, and what removed it was no administrator's wish.
-    package var expectsImage: Bool
+    package var expectsImage = false
     /// For how long the image has been seen to be stale, in microseconds.
-    package var staleFor: UInt64
+    package var staleFor: UInt64 = 0
     /// For how long a kernel that keeps the image up may leave it stale, in microseconds.
-    package var grace: UInt64
-
-    /// Creates an observation from its parts.
-    package init(
-        architecture: Architecture = .current, live: Fact<LiveSystem>,
-        reserved: Fact<[AddressRange]>, support: KernelSupport,
-        finding: Fact<Audit.Finding>, coverage: Fact<Coverage>, keepsUp: Bool? = nil,
-        hotplugMemory: HotplugMemory = HotplugMemory(isPossible: false, isPresent: false),
-        remembered: LiveSystem? = nil, expectsImage: Bool = false,
-        staleFor: UInt64 = 0, grace: UInt64 = 0
-    ) {
-        self.architecture = architecture
-        self.live = live
-        self.reserved = reserved
-        self.support = support
-        self.finding = finding
-        self.coverage = coverage
-        self.keepsUp = keepsUp
-        self.hotplugMemory = hotplugMemory
-        self.remembered = remembered
-        self.expectsImage = expectsImage
-        self.staleFor = staleFor
-        self.grace = grace
-    }
+    package var grace: UInt64 = 0
 
     /// What the capture kernel's command line lacks on this machine, as far as it is known.
     package var lacks: [CaptureNeed.Lack] {

@@ -51,12 +51,6 @@ package enum CaptureNeed: String, CaseIterable, Codable {
         package let need: CaptureNeed
         /// How much it matters.
         package let urgency: Urgency
-
-        /// Creates a lack.
-        package init(_ need: CaptureNeed, _ urgency: Urgency) {
-            self.need = need
-            self.urgency = urgency
-        }
     }
 
     /// Returns what a machine needs and a command line lacks.
@@ -68,7 +62,7 @@ package enum CaptureNeed: String, CaseIterable, Codable {
             guard let urgency = need.urgency(on: machine),
                 !parameters.contains(need.parameter)
             else { return nil }
-            return Lack(need, urgency)
+            return Lack(need: need, urgency: urgency)
         }
     }
 }

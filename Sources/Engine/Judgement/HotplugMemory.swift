@@ -6,10 +6,4 @@ package struct HotplugMemory: Hashable, Codable {
     package let isPossible: Bool
     /// Whether there is memory in one of them.
     package let isPresent: Bool
-
-    /// Creates a value from its parts.
-    package init(isPossible: Bool, isPresent: Bool) {
-        self.isPossible = isPossible
-        self.isPresent = isPresent
-    }
 }

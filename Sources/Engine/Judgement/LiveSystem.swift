@@ -10,10 +10,4 @@ package struct LiveSystem: Hashable, Codable {
     package let ram: AddressRanges
     /// The CPUs that are present.
     package let cpus: NumberSet
-
-    /// Creates a description from its parts.
-    package init(ram: AddressRanges, cpus: NumberSet) {
-        self.ram = ram
-        self.cpus = cpus
-    }
 }

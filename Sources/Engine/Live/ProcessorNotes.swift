@@ -12,13 +12,6 @@ package struct ProcessorNotes: Hashable, Codable {
     /// The physical address of the note about the kernel (vmcoreinfo); `nil` where it is not told.
     package let kernelNote: UInt64?
 
-    /// Creates notes from their parts.
-    package init(addresses: [Int: UInt64], possible: NumberSet, kernelNote: UInt64?) {
-        self.addresses = addresses
-        self.possible = possible
-        self.kernelNote = kernelNote
-    }
-
     /// Asks the kernel below `root` for the notes of the `present` CPUs.
     package static func read(
         of present: NumberSet, below root: SystemRoot

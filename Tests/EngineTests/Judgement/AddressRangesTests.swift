@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// Address sets against a picture so simple that it must be right: one Boolean an address.
 @Suite struct AddressRangesTests {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// When events are acted on, over many ways in which they can follow one another.
 @Suite struct BurstTests {

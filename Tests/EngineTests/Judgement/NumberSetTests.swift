@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// CPU lists in the kernel's form, there and back, and what is not one.
 @Suite struct NumberSetTests {

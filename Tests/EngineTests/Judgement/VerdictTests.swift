@@ -41,8 +41,11 @@ import Testing
             case .remembered:
                 [exact, lossy, nil].map { coverage in { $0.rememberedCoverage = coverage } }
             case .lacks:
-                [[], [CaptureNeed.Lack(need, .soon)], [CaptureNeed.Lack(need, .now)]]
-                    .map { lacks in { $0.lacks = lacks } }
+                [
+                    [], [CaptureNeed.Lack(need: need, urgency: .soon)],
+                    [CaptureNeed.Lack(need: need, urgency: .now)],
+                ]
+                .map { lacks in { $0.lacks = lacks } }
             case .kernel: [true, false, nil].map { answer in { $0.keepsUp = answer } }
             case .age: [0, 999, 1_000].map { age in { $0.staleFor = age } }
             }
@@ -115,10 +118,10 @@ import Testing
             ) { $0.image = .known(.readable(isDamaged: true)) },
             Row(.current, free: seen.subtracting([.lacks])) { $0.coverage = .known(exact) },
             Row(.current, free: seen.subtracting([.lacks])) {
-                $0.lacks = [CaptureNeed.Lack(need, .soon)]
+                $0.lacks = [CaptureNeed.Lack(need: need, urgency: .soon)]
             },
             Row(.missingParameter([need]), free: seen.subtracting([.lacks])) {
-                $0.lacks = [CaptureNeed.Lack(need, .now)]
+                $0.lacks = [CaptureNeed.Lack(need: need, urgency: .now)]
             },
             Row(.waiting(lossy), free: seen.subtracting([.kernel, .age])) {
                 ($0.coverage, $0.keepsUp, $0.staleFor) = (.known(lossy), true, 999)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// What the engine reads of a machine, from recorded files.
 @Suite struct LiveTests {

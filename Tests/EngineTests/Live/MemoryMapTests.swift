@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// `/proc/iomem` as kernels print it, as ordinary users see it, and damaged in every way.
 @Suite struct MemoryMapTests {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Testing
+
+@testable import Engine
 
 /// What of the live machine only an audit asks: notes, blocks, places for memory.
 @Suite struct ProcessorNotesTests {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Engine
 import Foundation
+
+@testable import Engine
 
 /// A directory that holds the files of a machine, for engines that look below another root.
 ///
