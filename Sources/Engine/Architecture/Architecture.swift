@@ -72,6 +72,8 @@ package struct Architecture: Sendable {
         /// How many bytes of pages the kernel may take for itself on a machine, beyond a multiple of
         /// what it took at the last load.
         let controlBytes: @Sendable (LiveSystem) -> UInt64
+        /// Whether a change of the machine edits the segment with the boot data, too.
+        let editsBootData: Bool
         /// Makes the edits of the core header, and of whatever else describes the machine.
         ///
         /// The digest's follow from them.

@@ -17,5 +17,6 @@ extension Architecture {
             pageSize: 4096,
             controlBytes: { live in
                 live.ram.ranges.reduce(0) { $0 + ($1.byteCount >> 30) + 2 } * 4096
-            }, edits: { context throws(PatchObstacle) in try HeaderPlan.edits(context) }))
+            }, editsBootData: false,
+            edits: { context throws(PatchObstacle) in try HeaderPlan.edits(context) }))
 }

@@ -77,7 +77,8 @@ struct DigestWork {
         let withoutEdited = try rest?.finish() ?? value
         if let place = purgatory.onlyPlace(of: value) {
             digest.found = PurgatoryDigest.Found(
-                place: place, value: value, withoutEdited: withoutEdited)
+                place: place, value: value, edited: digest.regions.filter(edited.contains),
+                withoutEdited: withoutEdited)
             outcome = (digest, .verified)
         } else if candidates.isEmpty {
             // Only a single table is certain to be one.

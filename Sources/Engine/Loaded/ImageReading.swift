@@ -58,9 +58,13 @@ struct ImageReading {
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootData: bootData?.range,
             initrd: bootData?.values.initrd)
+        var edited = [header.range]
+        if let bootData, architecture.patching?.editsBootData == true {
+            edited.append(bootData.range)
+        }
         let check = PurgatoryDigestCheck(
             purgatory: purgatory, kimage: kimage, architecture: architecture, roles: roles,
-            edited: [header.range], known: known)
+            edited: edited, known: known)
         let glance = check.run()
         let image = ResidentImage(
             kimage: kimage,

@@ -18,8 +18,9 @@ package struct PurgatoryDigest: Hashable, Codable {
         package let place: UInt64
         /// Its bytes.
         package let value: [UInt8]
-        /// What it would be if it did not cover what a change of the machine edits; the same where it
-        /// does not.
+        /// The regions that a change of the machine edits.
+        package let edited: [AddressRange]
+        /// What it would be if it did not cover those; the same where there are none.
         package let withoutEdited: [UInt8]
     }
 }

@@ -36,6 +36,8 @@ struct PurgatoryDigestEdits: Equatable {
         else { throw .digestNotUnderstood }
         var changes = [Edit(of: PurgatoryDigestEdits.table(of: rest), at: digest.table)]
         if let found = digest.found {
+            // It was computed without exactly what is taken out.
+            guard Set(found.edited) == Set(covered) else { throw .digestNotUnderstood }
             changes.append(Edit(of: found.withoutEdited, at: found.place))
         }
         self.edits = changes
