@@ -61,12 +61,12 @@ struct Check {
             let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
             // Before the service ever ran, what its settings name is not known here.
             let isKnown = source != nil || remembered != nil
-            let ways = engine.ways(given: look)
-            let report = Report(
-                of: look, ways: isKnown ? ways : ways.withoutSettings, daemon: daemon)
-            return (report, [])
+            let found = engine.ways(given: look)
+            let ways = isKnown ? found : found.withoutSettings
+            let assessment = Assessment(of: look, ways: ways, daemonRuns: daemon.running)
+            return (Report(of: look, assessment, ways: ways, daemon: daemon), [])
         } catch {
-            return (Report(unknownBecause: "\(error)", daemon: daemon), [])
+            return (Report(Assessment(unreadable: error), daemon: daemon), [])
         }
     }
 
@@ -79,14 +79,14 @@ struct Check {
             let reason =
                 "only root may look, and no daemon has left a report: run this as root,"
                 + " or start kdump-hotplugd.service"
-            return (Report(unknownBecause: reason, daemon: daemon), [])
+            return (Report(Assessment(unknownBecause: reason), daemon: daemon), [])
         }
         let age = Sentences.age(seconds: now - told.time)
         guard pid != nil else {
             let reason =
                 "only root may look, and the daemon that last did so, \(age) ago, is gone:"
                 + " run this as root, or start kdump-hotplugd.service"
-            return (Report(unknownBecause: reason, daemon: daemon), [])
+            return (Report(Assessment(unknownBecause: reason), daemon: daemon), [])
         }
         return (told.report, ["seen by       the daemon, \(age) ago (only root may look)"])
     }
@@ -94,9 +94,8 @@ struct Check {
 
 extension Report {
     /// Makes the report of a machine that could not be looked at.
-    init(unknownBecause reason: String, daemon: Daemon) {
-        verdict = .unknown
-        summary = reason
+    init(_ assessment: Assessment, daemon: Daemon) {
+        (verdict, summary) = (assessment.severity, assessment.sentence)
         loaded = nil
         loader = nil
         coreHeader = nil

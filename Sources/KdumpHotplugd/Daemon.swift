@@ -3,11 +3,10 @@
 internal import Engine
 internal import Glibc
 
-/// The life of the daemon: listen, fold events into bursts, let the engine act, tell what it did.
+/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the result.
 ///
-/// Everything happens on the one loop; the only thing that blocks it is a load. Nothing is judged
-/// here: when to act is `Burst`'s and `Backoff`'s business, what to do the engine's, and how it is
-/// said `Account`'s.
+/// Everything happens on one loop, and only a load blocks it. Nothing is judged here: `Burst` and
+/// `FollowUp` decide when to act, the engine what to do, `Assessment` and `Announcement` what to say.
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
@@ -19,10 +18,10 @@ final class Daemon {
     private var engine: Engine
     private var burst: Burst
     private var backoff: (kind: Backoff, current: Backoff)?
-    /// What the next look is for, when one is due without a burst.
-    private var owed: Trigger = .routine
+    /// What the next look that needs no event is for.
+    private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
-    private var lastEntry: JournalEntry?
+    private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
     private var kernelLog: KernelLog?
     private var scrubs = 0
@@ -62,7 +61,7 @@ final class Daemon {
         }
         alarms = (
             burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
-            again: try loop.makeAlarm { [unowned self] in attend(owed, again: true) },
+            again: try loop.makeAlarm { [unowned self] in reconcile(nextTrigger, again: true) },
             scrub: try loop.makeAlarm { [unowned self] in scrub() }
         )
         try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
@@ -73,7 +72,7 @@ final class Daemon {
         try watchKernelLog()
         _ = try loop.keepWatchdogFed()
         // What happened before we listened is unknown, and that is a trigger like any event.
-        let status = attend(.hotplug, .thorough)
+        let status = reconcile(.hotplug, .thorough)
         journal.send(.init(.started, "Watching for CPUs and memory that come or go"))
         services.ready(status: status)
         return try loop.run()
@@ -118,7 +117,7 @@ final class Daemon {
     /// Looks although nothing has happened.
     private func scrub() {
         scrubs += 1
-        attend(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
+        reconcile(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
     }
 
     private func burstAlarm() {
@@ -126,14 +125,14 @@ final class Daemon {
             if let due = burst.due { set(alarms?.burst, at: due) }
             return
         }
-        attend(.hotplug)
+        reconcile(.hotplug)
     }
 
     /// Looks again at everything, the configured files included.
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
-        services.ready(status: attend(.routine, .thorough))
+        services.ready(status: reconcile(.routine, .thorough))
     }
 
     private func stop() {
@@ -143,26 +142,26 @@ final class Daemon {
         loop.exit(0)
     }
 
-    /// Lets the engine act, tells what it did, and sees to what is still owed; returns the status.
+    /// Lets the engine act, announces the result and schedules the next look; returns the status.
     ///
-    /// What is tried `again` and comes to the same is not told twice.
+    /// A further attempt (`again`) with the same result is not announced again.
     @discardableResult
-    private func attend(
+    private func reconcile(
         _ trigger: Trigger, _ depth: Audit.Depth = .cheap, again: Bool = false
     ) -> String {
-        let account = act(on: trigger, depth)
-        if (trigger == .hotplug && !again) || account.isNews(after: lastEntry) {
-            journal.send(account.message)
+        let (announcement, followUp) = act(on: trigger, depth)
+        if (trigger == .hotplug && !again) || announcement.isNews(after: last) {
+            journal.send(announcement.message)
         }
-        lastEntry = account.entry
-        services.status(account.status)
-        owe(account.next, on: trigger)
+        last = announcement
+        services.status(announcement.status)
+        schedule(followUp, on: trigger)
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
-        return account.status
+        return announcement.status
     }
 
     /// Lets the engine act, and records what it found.
-    private func act(on trigger: Trigger, _ depth: Audit.Depth) -> Account {
+    private func act(on trigger: Trigger, _ depth: Audit.Depth) -> (Announcement, FollowUp) {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
                 on: trigger, depth, givingWay: isOvertaken, now: { loop.now })
@@ -175,46 +174,46 @@ final class Daemon {
             // Where nothing is loaded there is nothing to lose.
             let isAtRisk = outcome.look.observation.support.isLoaded == true
             burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
-            record(outcome.look, ways)
-            let obstacle = outcome.look.verdict.obstacle(ways)
-            return Account(of: outcome, on: trigger, obstacle: obstacle)
+            let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
+            record(outcome.look, assessment, ways)
+            return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))
         } catch {
-            return Account(failure: error)
+            return (Announcement(unreadable: error), .retry(.stale))
         }
     }
 
-    /// Sets the alarm for the next look that no event will bring about.
-    private func owe(_ next: Account.Next, on trigger: Trigger) {
-        switch next {
-        case .rest:
+    /// Sets the alarm for the next look that needs no event.
+    private func schedule(_ followUp: FollowUp, on trigger: Trigger) {
+        switch followUp {
+        case .none:
             backoff = nil
-        case .follow:
+        case .burst:
             backoff = nil
             follow()
         case .look(let delay):
             backoff = nil
-            owed = .routine
+            nextTrigger = .routine
             set(alarms?.again, at: loop.now + delay)
         case .retry(let kind):
-            // What triggered the failed attempt is still unattended.
-            lookAgain(for: trigger, at: kind, anew: false)
-        case .watch(let kind):
-            lookAgain(for: .routine, at: kind, anew: trigger == .hotplug)
+            // What triggered the failed attempt still needs one.
+            lookAgain(for: trigger, at: kind, startsOver: false)
+        case .poll(let kind):
+            lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
         }
     }
 
-    /// Sets the alarm for the next look at intervals of a back-off: the one that is under way, if it is
-    /// of that kind and not to begin `anew`.
-    private func lookAgain(for trigger: Trigger, at kind: Backoff, anew: Bool) {
-        if anew || backoff?.kind != kind { backoff = (kind, kind) }
-        owed = trigger
+    /// Sets the alarm for the next look at intervals of a back-off, which goes on unless it
+    /// `startsOver` or is of another kind.
+    private func lookAgain(for trigger: Trigger, at kind: Backoff, startsOver: Bool) {
+        if startsOver || backoff?.kind != kind { backoff = (kind, kind) }
+        nextTrigger = trigger
         set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
     }
 
     /// Leaves the report for unprivileged readers and the memory for the next daemon.
-    private func record(_ look: Engine.Look, _ ways: Engine.Ways) {
+    private func record(_ look: Engine.Look, _ assessment: Assessment, _ ways: Engine.Ways) {
         let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
-        let report = Report(of: look, ways: ways, daemon: daemon)
+        let report = Report(of: look, assessment, ways: ways, daemon: daemon)
         let told = State(time: Int(time(nil)), report: report.withoutAddresses)
         do throws(SystemError) {
             try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)

@@ -16,6 +16,10 @@ enum JournalEntry: String, CaseIterable {
     case current = "fad8adb3940c42ec874063d45abd604a"
     /// The crash kernel was made to cover the machine again.
     case refreshed = "2600c549197a42319dadf1a39fe8ead5"
+    /// The crash kernel covers the machine, but will not cover it after the next hotplug.
+    case atRisk = "c0d157d154cd4d69942f02e9fd41f35f"
+    /// What a crash now would leave cannot be determined.
+    case unverified = "9b9a476a59b347cabd8696c0ec7ae0fb"
     /// The image is stale, and the kernel, which keeps it up by itself, is given a moment.
     case waiting = "21e0e362495b4d2ebd227ae45b3564cb"
     /// The kernel is busy with another load; the daemon tries again soon.
@@ -38,7 +42,7 @@ enum JournalEntry: String, CaseIterable {
         switch self {
         case .unprotected: LOG_ALERT
         case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
-        case .eventsLost, .retry: LOG_WARNING
+        case .atRisk, .unverified, .eventsLost, .retry: LOG_WARNING
         case .started, .idle, .refreshed: LOG_NOTICE
         case .current, .waiting, .stopping: LOG_INFO
         }
@@ -53,12 +57,18 @@ enum JournalEntry: String, CaseIterable {
 struct Journal {
     /// The names of the fields that a message may have beside its text.
     enum Field: String, CaseIterable {
-        /// What was found, in the words of `--check`.
+        /// How bad the state is: `verdict` of `--check --json`.
         case verdict = "KDUMP_VERDICT"
+        /// Why, in one sentence: `summary` of `--check --json`.
+        case summary = "KDUMP_SUMMARY"
+        /// What was found, in one word.
+        case state = "KDUMP_STATE"
         /// How long a crash would have left no dump, in microseconds.
         case window = "KDUMP_WINDOW_USEC"
         /// How the crash kernel was refreshed.
         case refresh = "KDUMP_REFRESH"
+        /// What prevented a refresh.
+        case obstacle = "KDUMP_OBSTACLE"
         /// The error number behind a failure; systemd's own name for it.
         case errno = "ERRNO"
     }

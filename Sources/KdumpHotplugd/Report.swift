@@ -119,7 +119,7 @@ struct Report: Codable, Equatable {
         var lastRefresh: LastRefresh?
     }
 
-    let verdict: Level
+    let verdict: Severity
     let summary: String
     /// Whether a crash kernel is loaded; left out where nobody can tell.
     let loaded: Bool?
@@ -155,14 +155,12 @@ extension Report.Method {
 }
 
 extension Report {
-    /// Makes the report of a look.
-    init(of look: Engine.Look, ways: Engine.Ways, daemon: Daemon) {
+    /// Makes the report of a look and its assessment.
+    init(of look: Engine.Look, _ assessment: Assessment, ways: Engine.Ways, daemon: Daemon) {
         let seen = look.observation
-        let needsLoads = look.verdict.needsLoads(keptUp: seen.keepsUp == true)
-        let obstacle = needsLoads ? look.verdict.obstacle(ways) : nil
         self.daemon = daemon
         audit = Cost(bytesRead: look.byteCount, microseconds: look.microseconds)
-        (verdict, summary) = Level.judge(look, obstacle: obstacle, daemon: daemon)
+        (verdict, summary) = (assessment.severity, assessment.sentence)
         loaded = seen.support.isLoaded ?? false
         loader = seen.image?.maker?.rawValue
         coreHeader = seen.image.map {
@@ -175,10 +173,11 @@ extension Report {
         reserved = seen.reserved.value?.map(Range.init)
         kernelKeepsUp = seen.keepsUp == true
         let isPatchable = look.verdict.isPatchable
+        let needsLoads = look.verdict.needsLoads(keptUp: kernelKeepsUp)
         refresh = needsLoads ? isPatchable && ways.patch == nil ? .patch : .reload : .none
         reload = look.verdict.mayNeedReload ? Reload(ways) : nil
         patchObstacle = isPatchable ? ways.patch.map { "\($0)" } : nil
-        obstacles = obstacle.map { ["\($0)"] } ?? []
+        obstacles = assessment.obstacle.map { ["\($0)"] } ?? []
         guard let live = seen.live.value else {
             (memory, cpus) = (nil, nil)
             return

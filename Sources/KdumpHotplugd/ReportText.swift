@@ -42,9 +42,9 @@ enum ReportText {
     }
 
     /// Green, yellow, red or magenta, and bold, by the codes of ECMA-48.
-    private static func coloured(_ text: String, _ level: Level) -> String {
+    private static func coloured(_ text: String, _ severity: Severity) -> String {
         let colour =
-            switch level {
+            switch severity {
             case .ok: 32
             case .warning: 33
             case .critical: 31

@@ -87,7 +87,7 @@ extension GuestTests {
             try guest.expect("sleep 4")
             #expect(try guest.loads() == 1)
             #expect(try guest.check().status == 0)
-            #expect(try guest.daemonStatus().contains("the kernel itself keeps it current"))
+            #expect(try guest.daemonStatus().contains("the kernel keeps it up to date"))
             let marks = try guest.mark(dimm, count: marked)
             let dump = try crash(guest, looking: marks)
             #expect(dump.covers(dimm))

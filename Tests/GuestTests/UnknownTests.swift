@@ -30,7 +30,7 @@ extension GuestTests {
             try guest.lockDown(.confidentiality)
             let report = try guest.report()
             #expect(report.verdict == "OK" && report.integrity == "unknown")
-            #expect(report.summary.contains("that cannot be verified"))
+            #expect(report.summary.contains("this cannot be verified"))
             #expect(report.summary.contains("/proc/kcore"))
         }
 
