@@ -42,6 +42,9 @@ struct Announcement: Equatable {
         case .settled where outcome.leavesNoRefresh:
             entry = Announcement.entry(for: outcome.look.verdict, assessment.severity)
             action = nil
+        case .stillMoving where outcome.leavesNoRefresh:
+            entry = .retry
+            action = "the machine is still changing"
         case .settled, .stillMoving:
             entry = .refreshed
             action = Announcement.refreshed(outcome)
@@ -93,6 +96,7 @@ struct Announcement: Equatable {
         case .waiting: .waiting
         case .current, .neverStale, .trusted: severity == .ok ? .current : .atRisk
         case .unverified: .unverified
+        // These need a refresh, so a reconciliation that leaves them ends otherwise.
         case .stale, .broken, .missingParameter: .refreshFailed
         }
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import KdumpHotplugd
 
 extension DaemonTests {
-    /// What the journal is given, and what its catalog says of it.
+    /// What the journal is given.
     @Suite struct JournalTests {
         @Test func aMessageIsFields() {
             let message = Journal.Message(
@@ -58,18 +58,6 @@ extension DaemonTests {
             #expect(Journal.echoes(stream: "8:32", standardError: file))
             #expect(Journal.echoes(stream: "", standardError: file))
             #expect(!Journal.echoes(stream: nil, standardError: nil))
-        }
-
-        @Test func everyMessageHasItsParagraphAndEveryParagraphItsMessage() throws {
-            let lines = try read(repository("systemd/kdump-hotplugd.catalog"))
-                .split(separator: "\n", omittingEmptySubsequences: false)
-            let ids = lines.filter { $0.hasPrefix("-- ") }.map { String($0.dropFirst(3)) }
-            #expect(ids.sorted() == JournalEntry.allCases.map(\.rawValue).sorted())
-            for (number, line) in lines.enumerated() where line.hasPrefix("-- ") {
-                #expect(lines[number + 1].hasPrefix("Subject: "))
-                #expect(lines[number + 2] == "Defined-By: kdump-hotplugd")
-                #expect(lines[number + 4].isEmpty && !lines[number + 5].isEmpty)
-            }
         }
     }
 }
