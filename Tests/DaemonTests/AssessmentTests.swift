@@ -97,7 +97,7 @@ extension DaemonTests {
             }
             let able = lines(
                 Engine.Ways(patch: nil, reload: nil, configuration: configuration))
-            #expect(able.contains("reload from   /k with /i, by /etc/f"))
+            #expect(able.contains("reload from   /k with /i, set in /etc/f"))
             let barred = lines(
                 Engine.Ways(patch: nil, reload: .noLoadsLeft, configuration: configuration))
             #expect(barred.contains("no reload     \(Obstacle.noLoadsLeft)"))

@@ -45,7 +45,7 @@ extension GuestTests {
             print("[guest] windows in µs: \(windows.split(separator: "\n"))")
             let user = try guest.run("setpriv --reuid=65534 kdump-hotplugd --check")
             #expect(user.status == 0)
-            #expect(user.output.contains("seen by       the daemon, "))
+            #expect(user.output.contains("checked by    the daemon, "))
             let json = try guest.check("--json")
             #expect(json.output.contains("\"verdict\" : \"OK\""))
             #expect(json.output.contains("\"loader\" : \"kexec_file_load\""))
