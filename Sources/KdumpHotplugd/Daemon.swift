@@ -18,23 +18,24 @@ final class Daemon {
     private var engine: Engine
     private var burst: Burst
     private var backoff: (kind: Backoff, current: Backoff)?
-    /// What the next look that needs no event is for.
+    /// The trigger of the next look that needs no event.
     private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
     private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
     private var kernelLog: KernelLog?
     private var scrubs = 0
+    private var failure: SystemError?
 
-    /// One scrub in how many makes the digest anew.
+    /// Every how many scrubs the digest is verified.
     ///
-    /// It reads the whole image, a tenth of a second on real hardware; damage to memory is rare
-    /// enough to be found within an hour.
+    /// That reads the whole image, a tenth of a second on real hardware; damage to memory is so rare
+    /// that finding it within an hour is enough.
     private static let thoroughScrub = 12
 
-    /// Makes the daemon and starts to listen, so that no event after this is missed.
+    /// Creates the daemon and starts to listen, so that no later event is missed.
     ///
-    /// - Throws: A `SystemError` where the loop or the monitor cannot be made.
+    /// - Throws: A `SystemError` where the loop or the monitor cannot be created.
     init(_ settings: Settings) throws(SystemError) {
         let root = SystemRoot()
         self.settings = settings
@@ -48,16 +49,16 @@ final class Daemon {
             root: root, source: settings.source, patches: settings.patches,
             savedState: remembered?.engine ?? Engine.SavedState())
         burst = Burst(quiet: settings.settle)
-        // That it cannot be written is said when the load is recorded.
+        // A write error is announced when the result of the load is recorded.
         engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
     }
 
-    /// Lives until SIGTERM or SIGINT, and returns the exit code.
+    /// Runs until SIGTERM or SIGINT, and returns the exit code.
     ///
-    /// - Throws: A `SystemError` where another daemon runs or the loop fails.
+    /// - Throws: A `SystemError` where another daemon is running or the loop fails.
     func run() throws(SystemError) -> CInt {
         guard try state.lock() else {
-            throw SystemError("lock /run/kdump-hotplugd: another daemon runs", errno: EAGAIN)
+            throw SystemError("lock /run/kdump-hotplugd (another daemon is running)", errno: EAGAIN)
         }
         alarms = (
             burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
@@ -71,14 +72,16 @@ final class Daemon {
         }
         try watchKernelLog()
         _ = try loop.keepWatchdogFed()
-        // What happened before we listened is unknown, and that is a trigger like any event.
+        // Something may have happened before we listened, so this is a look like after an event.
         let status = reconcile(.hotplug, .thorough)
-        journal.send(.init(.started, "Watching for CPUs and memory that come or go"))
+        journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
         services.ready(status: status)
-        return try loop.run()
+        let code = try loop.run()
+        if let failure { throw failure }
+        return code
     }
 
-    /// Takes in what the kernel says, and sees to it that it is acted on in time.
+    /// Reads the events and schedules the reaction.
     private func listen() {
         var anything = false
         uevents.drain { notice in
@@ -87,26 +90,27 @@ final class Daemon {
             journal.send(
                 .init(
                     .eventsLost,
-                    "Hotplug events were lost; looking at the machine itself instead"))
+                    "Hotplug events were lost; checking the machine itself"))
         }
         if anything { follow() }
     }
 
-    /// Takes note that something may have changed now.
+    /// Notes that something may have changed now.
     private func follow() {
         set(alarms?.burst, at: burst.event(at: loop.now))
     }
 
-    /// Whether events have come meanwhile, so that what takes long is better done after them: begun
-    /// anew after each act of a storm, it would take all of a CPU.
+    /// Whether newer events have come, so that slow work should wait until after them.
+    ///
+    /// If every act in a storm started that work again, it would use up a CPU.
     private func isOvertaken() -> Bool {
         listen()
         return burst.due != nil
     }
 
-    /// Listens to the kernel's own admissions, where it lets us.
+    /// Listens to the kernel's messages about its own updates, where they are readable.
     private func watchKernelLog() throws(SystemError) {
-        // Without it only a hint is lost: events and scrubs lead to the same look.
+        // Without them only a hint is lost: events and scrubs lead to the same look.
         guard let log = try? KernelLog() else { return }
         kernelLog = log
         try loop.whenReadable(log.fd) { [unowned self, log] in
@@ -114,7 +118,7 @@ final class Daemon {
         }
     }
 
-    /// Looks although nothing has happened.
+    /// Looks without an event.
     private func scrub() {
         scrubs += 1
         reconcile(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
@@ -210,21 +214,21 @@ final class Daemon {
         set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
     }
 
-    /// Leaves the report for unprivileged readers and the memory for the next daemon.
+    /// Saves the report for unprivileged readers and the state for the next daemon.
     private func record(_ look: Engine.Look, _ assessment: Assessment, _ ways: Engine.Ways) {
         let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
         let report = Report(of: look, assessment, ways: ways, daemon: daemon)
-        let told = State(time: Int(time(nil)), report: report.withoutAddresses)
+        let last = State(time: Int(time(nil)), report: report.withoutAddresses)
         do throws(SystemError) {
-            try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)
+            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
             try remember(engine.savedState)
         } catch {
             journal.send(
-                .init(.unrecorded, "What was found cannot be recorded: \(error)"))
+                .init(.unrecorded, "The last result cannot be saved: \(error)"))
         }
     }
 
-    /// Leaves what the engine remembers for the next daemon.
+    /// Saves the state for the next daemon.
     private func remember(_ saved: Engine.SavedState) throws(SystemError) {
         let remembered = Remembered(
             engine: saved, source: settings.source, patches: settings.patches,
@@ -232,12 +236,12 @@ final class Daemon {
         try state.write(ReportJSON.bytes(of: remembered), as: "saved-state.json", mode: 0o600)
     }
 
-    /// Sets an alarm; where even that fails, the daemon is of no use and systemd makes a new one.
+    /// Sets an alarm; without alarms the daemon is of no use, so it fails and systemd restarts it.
     private func set(_ alarm: Alarm?, at time: UInt64) {
         do throws(SystemError) {
             try alarm?.set(at: time)
         } catch {
-            journal.send(.init(.refreshFailed, "Stopping to be restarted: \(error)"))
+            failure = error
             loop.exit(1)
         }
     }
