@@ -16,8 +16,8 @@ extension DaemonTests {
             ("6,1,2,-;something about crash hp: \n", false), ("crash hp: no record", false),
             ("", false), (";", false),
         ])
-        func isAdmission(record: String, about: Bool) {
-            #expect(KernelLog.isAdmission(Array(record.utf8)[...]) == about)
+        func aMessageAboutTheImageIsRecognised(record: String, about: Bool) {
+            #expect(KernelLog.isAboutImage(Array(record.utf8)[...]) == about)
         }
     }
 }
