@@ -21,7 +21,7 @@ struct Assessment: Equatable {
         let verdict = look.verdict
         let isNeeded = verdict.needsLoads(keptUp: look.observation.keepsUp == true)
         obstacle = isNeeded ? verdict.isPatchable ? ways.obstacle : ways.reload : nil
-        let caveat = Assessment.caveat(of: look, obstacle, daemonRuns)
+        let caveat = Assessment.caveat(of: look, ways, obstacle, daemonRuns)
         severity =
             switch verdict {
             case .unsupported, .nothingReserved, .nothingLoaded, .lost, .broken, .missingParameter:
@@ -48,13 +48,15 @@ struct Assessment: Equatable {
 
     /// What the next hotplug would do to an image that is right today; `nil` where it stays right.
     private static func caveat(
-        of look: Engine.Look, _ obstacle: Obstacle?, _ daemonRuns: Bool
+        of look: Engine.Look, _ ways: Engine.Ways, _ obstacle: Obstacle?, _ daemonRuns: Bool
     ) -> String? {
         guard look.verdict == .current else { return nil }
         let lacks = look.observation.lacks.map(\.need.parameter)
         if !lacks.isEmpty {
+            // A patch cannot add the parameter, so the daemon reloads as soon as it is needed.
+            let cure = daemonRuns && ways.reload == nil ? " until kdump-hotplugd reloads it" : ""
             return ", but its command line lacks \(Sentences.list(lacks)):"
-                + " a dump would lose memory that is hot-added later"
+                + " a dump would lose memory that is hot-added later\(cure)"
         }
         if look.observation.keepsUp == true { return nil }
         if let obstacle {

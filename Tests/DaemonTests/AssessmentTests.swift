@@ -49,13 +49,18 @@ extension DaemonTests {
                 $0.verdict == .current && !$0.observation.lacks.isEmpty
             }
             #expect(Set(looks.map(\.observation.keepsUp)) == [true, false, nil])
+            let words =
+                ", but its command line lacks acpi_no_memhotplug: a dump would lose memory that is"
+                + " hot-added later"
             for look in looks {
-                let assessment = Assessment(of: look, ways: Self.open, daemonRuns: true)
-                #expect(assessment.severity == .warning)
-                #expect(
-                    assessment.sentence.hasSuffix(
-                        ", but its command line lacks acpi_no_memhotplug: a dump would lose memory"
-                            + " that is hot-added later"))
+                for (ways, cure) in zip(Combinations.ways, [true, false, true, false]) {
+                    let assessment = Assessment(of: look, ways: ways, daemonRuns: true)
+                    #expect(assessment.severity == .warning)
+                    let end = words + (cure ? " until kdump-hotplugd reloads it" : "")
+                    #expect(assessment.sentence.hasSuffix(end))
+                }
+                let alone = Assessment(of: look, ways: Self.open, daemonRuns: false)
+                #expect(alone.sentence.hasSuffix(words))
             }
         }
 
