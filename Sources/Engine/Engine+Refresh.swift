@@ -86,12 +86,12 @@ extension Engine {
             throw .failedBefore
         }
         let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
-        return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be seen"))
+        return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
     }
 
     private func preparedPatch(given look: Look) throws(PatchObstacle) -> Patch {
         guard let layout = savedState.layout, let reserved = look.observation.reserved.value else {
-            throw .imageNotUnderstood(because: "it cannot be seen")
+            throw .imageNotUnderstood(because: "it cannot be read")
         }
         return try Patch.prepare(
             patchPlan(given: look), below: root, laidOut: layout, within: AddressRanges(reserved))

@@ -83,7 +83,7 @@ import Testing
         switch (seen.finding, seen.coverage) {
         case (.known(.broken(let reason)), _): return .broken(because: reason)
         case (.known(.image(let image)), _) where image.integrity == .mismatch:
-            return .broken(because: "its digest does not fit its contents")
+            return .broken(because: "its digest does not match its contents")
         case (.known, .known(JudgementTests.exact)):
             let isLost = seen.hotplugMemory.isPresent
             return isLost ? .missingParameter([.leaveHotAddedMemoryAlone]) : .current

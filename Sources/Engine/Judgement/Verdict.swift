@@ -42,7 +42,7 @@ extension Verdict {
         case .known(.broken(let reason)):
             return .broken(because: reason)
         case .known(.image(let image)) where image.integrity == .mismatch:
-            return .broken(because: "its digest does not fit its contents")
+            return .broken(because: "its digest does not match its contents")
         case .known:
             switch seen.coverage {
             case .known(let coverage): return judge(coverage, seen)

@@ -112,7 +112,7 @@ package struct Audit {
             byteCount += count
             if let finding { return finding }
         }
-        throw Unknowable("the crash image goes on changing: others are loading it")
+        throw Unknowable("the crash image keeps changing: another program is loading it")
     }
 
     /// Reads the image once; `nil` where it was replaced meanwhile.

@@ -41,7 +41,7 @@ final class Kcore {
             // A layout that has moved explains whatever was seen, so it is asked for first.
             if try header(of: kcore.file) == kcore.header { return try seen.get() }
         }
-        throw Unknowable("the layout of /proc/kcore goes on changing: memory is being hot-plugged")
+        throw Unknowable("the layout of /proc/kcore keeps changing: memory is being hot-plugged")
     }
 
     /// How many bytes have been read.
@@ -64,7 +64,7 @@ final class Kcore {
             entry.kind == .memory && entry.holds(count, at: address, from: entry.virtual)
         }
         guard let entry else {
-            throw Unknowable("/proc/kcore has nothing at the address \(hexadecimal(address))")
+            throw Unknowable("/proc/kcore does not map the address \(hexadecimal(address))")
         }
         var bytes = [UInt8](repeating: 0, count: count)
         try Kcore.fill(&bytes, from: file, at: entry.offset &+ (address - entry.virtual))
@@ -122,7 +122,7 @@ final class Kcore {
         try fill(&bytes, from: file, at: 0)
         // The flaw does not matter: either it is a core file or nothing can be read.
         guard let size = try? CoreHeader.byteCount(prefix: bytes) else {
-            throw Unknowable("/proc/kcore is no ELF core file of 64 bits")
+            throw Unknowable("/proc/kcore is not a 64-bit ELF core file")
         }
         bytes = [UInt8](repeating: 0, count: size)
         try fill(&bytes, from: file, at: 0)

@@ -38,14 +38,14 @@ struct PurgatoryDigestCheck {
         }
         let certain = candidates.count == 1 ? candidates.first : nil
         guard hashing else {
-            let reason = "the digest was not made anew this time"
+            let reason = "the digest was not computed this time"
             return (certain.map(recognised), .unknown(because: reason))
         }
         for var digest in candidates {
             let digests = try Digest.of(
                 digest.regions, leaving: header, in: kcore, givingWay: givesWay)
             guard let digests else {
-                let reason = "newer events came before the digest was made anew"
+                let reason = "newer events came before the digest was computed"
                 return (certain.map(recognised), .unknown(because: reason))
             }
             guard let place = onlyPlace(of: digests.all) else { continue }

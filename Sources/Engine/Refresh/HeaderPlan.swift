@@ -23,7 +23,7 @@ struct HeaderPlan {
     func header() throws(PatchObstacle) -> CoreHeader {
         let said = CoreDescription(of: old, kernelNote: notes.kernelNote)
         guard let kernelNote = said.kernelNote else {
-            throw .imageNotUnderstood(because: "its core header has no note about the kernel")
+            throw .imageNotUnderstood(because: "its core header has no vmcoreinfo note")
         }
         let ram = try ramEntries(said)
         var new = old
@@ -46,7 +46,7 @@ struct HeaderPlan {
     ) throws(PatchObstacle) -> [CoreHeader.Entry] {
         let all = old.entries.filter { $0.kind == .note && $0.physical != kernelNote.physical }
         guard let form = all.first else {
-            throw .imageNotUnderstood(because: "its core header has no note of any CPU")
+            throw .imageNotUnderstood(because: "its core header has no CPU note")
         }
         let listed = Set(said.cpuNotes)
         if listed.count == notes.possible.count, listed.isSuperset(of: notes.addresses.values) {
@@ -55,7 +55,7 @@ struct HeaderPlan {
         var entries: [CoreHeader.Entry] = []
         for cpu in live.cpus.members.sorted() {
             guard let address = notes.addresses[cpu] else {
-                throw .machineNotKnown(because: "CPU \(cpu) does not tell where its crash note is")
+                throw .machineNotKnown(because: "CPU \(cpu) reports no address of its crash note")
             }
             var entry = form
             entry.offset = address
@@ -71,7 +71,7 @@ struct HeaderPlan {
                 && entry.virtual &- entry.physical == said.directMap
         }
         guard let form else {
-            throw .imageNotUnderstood(because: "its core header has no memory")
+            throw .imageNotUnderstood(because: "its core header has no memory range")
         }
         let ram = live.ram.union(said.ram.intersection(HeaderPlan.legacy))
         return ram.ranges.map { range in

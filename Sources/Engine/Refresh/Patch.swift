@@ -35,7 +35,7 @@ struct Patch {
                 if let digest = plan.digest { try rewrite(digest, in: copies) }
                 let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
                 guard kimage == plan.image.kimage else {
-                    throw Unknowable("somebody has just loaded another one")
+                    throw Unknowable("another program has just loaded another one")
                 }
                 let isNamedSo = layout.image.hotplugSupport != nil
                 return try Patch(
@@ -60,7 +60,7 @@ struct Patch {
         self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
     }
 
-    private static let noMemory = Unknowable("there is no memory for a copy of it")
+    private static let noMemory = Unknowable("there is not enough memory for a copy of it")
 
     private static func copy(
         of range: AddressRange, in kcore: Kcore
@@ -85,7 +85,7 @@ struct Patch {
             let copy = copies.first { copy in
                 copy.range.holds(address) && copy.range.holds(address + UInt64(bytes.count) - 1)
             }
-            guard let copy else { throw Unknowable("its digest lies outside of it") }
+            guard let copy else { throw Unknowable("its digest is outside the copied part") }
             copy.bytes.replace(at: Int(address - copy.range.start), with: bytes)
         }
     }
@@ -110,7 +110,7 @@ struct Patch {
     func replay() throws(PatchObstacle) -> Kexec.Attempt {
         let ranges = plan.rest
         guard ranges.count < SegmentPlan.mostSegments else {
-            throw .imageNotUnderstood(because: "it has too many parts")
+            throw .imageNotUnderstood(because: "it needs too many segments")
         }
         let segments: [Kexec.Segment]
         do throws(Unknowable) {

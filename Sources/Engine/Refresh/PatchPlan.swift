@@ -21,7 +21,7 @@ struct PatchPlan: Equatable {
         let image = try PatchPlan.image(seen)
         guard case .known(let reserved) = seen.reserved,
             let hole = reserved.first(where: { $0.holds(image.kimage.entry) })
-        else { throw .imageNotUnderstood(because: "it begins outside of reserved memory") }
+        else { throw .imageNotUnderstood(because: "its entry lies outside reserved memory") }
         let live: LiveSystem
         switch seen.live {
         case .known(let system): live = system

@@ -70,7 +70,7 @@ struct SegmentPlan: Equatable {
         guard size <= room else { throw .headerTooLarge(needed: size, room: room) }
         let start = image.header.range.start
         guard start % page == 0, room % page == 0 else {
-            throw .imageNotUnderstood(because: "its core header does not lie on whole pages")
+            throw .imageNotUnderstood(because: "its core header is not page-aligned")
         }
         let wanted = (size + growth + page - 1) / page * page
         return AddressRange(start: start, end: start + min(room, wanted))
