@@ -367,7 +367,7 @@ extension Engine {
                 throw .failedBefore
             }
             let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
-            return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be seen"))
+            return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
         }
     }
 
@@ -385,7 +385,7 @@ extension Engine {
         do throws(PatchObstacle) {
             if plan.isDigestUnfound { plan = try patchPlan(given: look).get() }
             guard let layout = savedState.layout, let reserved = look.observation.reserved.value
-            else { throw .imageNotUnderstood(because: "it cannot be seen") }
+            else { throw .imageNotUnderstood(because: "it cannot be read") }
             patch = try Patch.prepare(
                 plan, below: root, laidOut: layout, within: AddressRanges(reserved))
         } catch {

@@ -19,7 +19,7 @@ package enum CaptureNeed: String, CaseIterable, Codable {
     package var reason: String {
         switch self {
         case .leaveHotAddedMemoryAlone:
-            "without it the capture kernel takes memory that ACPI describes for its own, and the"
+            "without it the capture kernel uses memory that ACPI describes as its own, and the"
                 + " dump loses it"
         }
     }

@@ -40,7 +40,7 @@ extension Verdict {
         case (.known(.broken(let reason)), _):
             return .broken(because: reason)
         case (.known(.readable(isDamaged: true)), _):
-            return .broken(because: "its digest does not fit its contents")
+            return .broken(because: "its digest does not match its contents")
         case (.known, .known(let coverage)):
             return judge(coverage, facts)
         case (.unknown(let reason), _), (.known, .unknown(let reason)):

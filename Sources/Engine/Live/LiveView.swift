@@ -20,7 +20,7 @@ package struct LiveView: Equatable {
             isMoving = try root.text(of: LiveView.iomem) != text
             map =
                 isMoving
-                ? .unknown(because: "/proc/iomem goes on changing: memory is being hot-plugged")
+                ? .unknown(because: "/proc/iomem keeps changing: memory is being hot-plugged")
                 : LiveView.memoryMap(from: text)
         } catch {
             isMoving = false
@@ -46,12 +46,12 @@ package struct LiveView: Equatable {
             switch error {
             case .hidden:
                 return .unknown(
-                    because: "/proc/iomem shows only zeros: reading it takes CAP_SYS_ADMIN")
+                    because: "/proc/iomem shows only zeros: reading addresses needs CAP_SYS_ADMIN")
             case .malformed(let line):
                 return .unknown(
                     because: "line \(line) of /proc/iomem is not of the form start-end : name")
             case .noSystemRAM:
-                return .unknown(because: "/proc/iomem names no System RAM")
+                return .unknown(because: "/proc/iomem lists no System RAM")
             }
         }
     }
@@ -62,7 +62,7 @@ package struct LiveView: Equatable {
         do throws(SystemError) {
             let list = try root.line(of: file)
             guard let list, let cpus = NumberSet(list: list), !cpus.isEmpty else {
-                return .unknown(because: "\(root.path(file)) is missing or no list of CPUs")
+                return .unknown(because: "\(root.path(file)) is missing or is not a list of CPUs")
             }
             return .known(cpus)
         } catch {

@@ -25,7 +25,7 @@ package struct ProcessorNotes: Hashable, Codable {
                     .flatMap { UInt64($0, radix: 16) }
             }
             guard !addresses.isEmpty else {
-                return .unknown(because: "no CPU tells where its crash note is")
+                return .unknown(because: "no CPU reports the address of its crash note")
             }
             let possible = try root.line(of: "\(cpus)/possible").flatMap { NumberSet(list: $0) }
             // "0x00000000011ea000 1024": the address and the size, in hexadecimal.

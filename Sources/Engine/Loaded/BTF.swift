@@ -31,11 +31,11 @@ struct BTF {
             let headerLength = bytes.word(at: 4), headerLength >= BTF.headerSize,
             let typeStart = bytes.word(at: 8), let typeLength = bytes.word(at: 12),
             let stringStart = bytes.word(at: 16), let stringLength = bytes.word(at: 20)
-        else { throw Flaw(description: "does not begin as BTF") }
+        else { throw Flaw(description: "does not start with a BTF header") }
         let list = BTF.section(after: headerLength, typeStart, typeLength)
         strings = BTF.section(after: headerLength, stringStart, stringLength)
         guard list.upperBound <= bytes.count, strings.upperBound <= bytes.count else {
-            throw Flaw(description: "ends before its sections do")
+            throw Flaw(description: "is shorter than its sections")
         }
         var types: [UInt32] = []
         // Kernels of today have a type for each 25 to 30 bytes.
@@ -44,7 +44,7 @@ struct BTF {
         while place < list.upperBound {
             guard let size = BTF.size(ofTypeAt: place, in: bytes),
                 size <= list.upperBound - place
-            else { throw Flaw(description: "has a type that is unknown or cut short") }
+            else { throw Flaw(description: "has an unknown or truncated type") }
             types.append(UInt32(place))
             place += size
         }

@@ -17,11 +17,11 @@ internal import COpenSSL
     /// - Throws: That libcrypto has none, which a policy of the system can bring about.
     init() throws(Unknowable) {
         guard let context = unsafe EVP_MD_CTX_new() else {
-            throw Unknowable("libcrypto has no memory for a digest")
+            throw Unknowable("libcrypto is out of memory")
         }
         unsafe self.context = context
         guard unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-            throw Unknowable("libcrypto offers no SHA-256")
+            throw Unknowable("libcrypto has no SHA-256")
         }
     }
 
@@ -35,7 +35,7 @@ internal import COpenSSL
         let done = unsafe bytes.withUnsafeBytes { bytes in
             unsafe EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
         }
-        guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
+        guard done == 1 else { throw Unknowable("libcrypto failed to compute a SHA-256") }
     }
 
     /// Ends the digest and returns it.
@@ -48,7 +48,7 @@ internal import COpenSSL
             unsafe EVP_DigestFinal_ex(
                 context, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), nil)
         }
-        guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
+        guard done == 1 else { throw Unknowable("libcrypto failed to compute a SHA-256") }
         return digest
     }
 }

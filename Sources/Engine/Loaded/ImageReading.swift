@@ -116,15 +116,15 @@ struct ImageReading {
                 because: "where an image has its command line is not known on \(architecture.name)")
         }
         guard let bootData else {
-            return .unknown(because: "the image has no boot parameters that name a command line")
+            return .unknown(because: "the image has no boot parameters with a command line")
         }
         return Fact { () throws(Unknowable) in
             guard let place = reserved.ranges.first(where: { $0.holds(bootData.commandLine) })
-            else { throw Unknowable("the command line lies outside the reserve of crashkernel=") }
+            else { throw Unknowable("the command line lies outside reserved memory") }
             let room = min(bootData.longestCommandLine, place.end - bootData.commandLine)
             let bytes = try kcore.bytes(Int(room), at: bootData.commandLine)
             guard let end = bytes.firstIndex(of: 0) else {
-                throw Unknowable("the command line has no end")
+                throw Unknowable("the command line is not terminated")
             }
             return String(decoding: bytes[..<end], as: UTF8.self)
         }
@@ -154,7 +154,7 @@ struct ImageReading {
             place = beginning.first
         }
         guard let place, let head = heads[place] else {
-            return .broken(because: "no segment is the core header that its command line names")
+            return .broken(because: "no segment is at the address of its elfcorehdr=")
         }
         // Any flaw has the same meaning: the capture kernel could not read it either.
         let size = (try? CoreHeader.byteCount(prefix: head)) ?? 0

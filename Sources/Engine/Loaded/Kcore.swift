@@ -35,7 +35,7 @@ final class Kcore {
         // A layout that has moved explains whatever was seen, so it is asked for first.
         guard try header(of: kcore.file) == kcore.header else {
             throw Unknowable(
-                "the layout of /proc/kcore goes on changing: memory is being hot-plugged",
+                "the layout of /proc/kcore keeps changing: memory is being hot-plugged",
                 mayPass: true)
         }
         return try seen.get()
@@ -62,7 +62,7 @@ final class Kcore {
         }
         guard let entry else {
             throw Unknowable(
-                "/proc/kcore has nothing at the address \(hexadecimal(address))", mayPass: true)
+                "/proc/kcore does not map the address \(hexadecimal(address))", mayPass: true)
         }
         var bytes = [UInt8](repeating: 0, count: count)
         try Kcore.fill(&bytes, from: file, at: entry.offset &+ (address - entry.virtual))
@@ -93,7 +93,9 @@ final class Kcore {
                 && entry.holds(count, at: physical, from: entry.physical)
         }
         guard let entry else {
-            throw Unknowable("/proc/kcore has no memory at \(hexadecimal(physical))", mayPass: true)
+            throw Unknowable(
+                "/proc/kcore does not contain the memory at \(hexadecimal(physical))", mayPass: true
+            )
         }
         try Kcore.fill(
             &bytes, from: file, at: entry.offset &+ (physical - entry.physical))
@@ -118,7 +120,7 @@ final class Kcore {
         try fill(&bytes, from: file, at: 0)
         // The flaw does not matter: either it is a core file or nothing can be read.
         guard let size = try? CoreHeader.byteCount(prefix: bytes) else {
-            throw Unknowable("/proc/kcore is no ELF core file of 64 bits")
+            throw Unknowable("/proc/kcore is not a 64-bit ELF core file")
         }
         bytes = [UInt8](repeating: 0, count: size)
         try fill(&bytes, from: file, at: 0)

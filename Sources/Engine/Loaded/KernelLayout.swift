@@ -34,7 +34,7 @@ package struct KernelLayout: Hashable, Codable {
             let types = try BTF(btf: bytes)
             guard let image = Kimage.Layout(in: types) else {
                 throw BTF.Flaw(
-                    description: "does not describe struct kimage as it is known here")
+                    description: "describes a struct kimage that is not supported")
             }
             return image
         } catch {

@@ -79,10 +79,10 @@ extension KernelSymbols {
                 if case .address(let address) = finding { return address }
                 throw Unknowable(
                     "/proc/kallsyms shows only zeros: kernel.kptr_restrict must be below 2, and"
-                        + " reading it takes CAP_SYSLOG")
+                        + " reading addresses needs CAP_SYSLOG")
             }
             guard count == chunk.count else { break }
         }
-        throw Unknowable("/proc/kallsyms does not name \(name): CONFIG_KALLSYMS_ALL is not set")
+        throw Unknowable("/proc/kallsyms does not list \(name): CONFIG_KALLSYMS_ALL is not set")
     }
 }

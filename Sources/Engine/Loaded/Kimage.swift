@@ -53,13 +53,13 @@ package struct Kimage: Hashable {
             let start = layout.segments.offset + index * layout.segments.stride
             let bytes = Array(bytes[min(start, bytes.count)...])
             guard let segment = Segment(bytes, laidOut: layout.segments) else {
-                throw Unknowable("the crash image lists a segment that cannot be one")
+                throw Unknowable("the crash image lists an invalid segment")
             }
             segments.append(segment)
         }
         let listed = AddressRanges(segments.map(\.range))
         guard listed.subtracting(reserved).isEmpty else {
-            throw Unknowable("the crash image lists memory outside the reserve of crashkernel=")
+            throw Unknowable("the crash image has segments outside reserved memory")
         }
         self.entry = entry
         self.segments = segments
@@ -106,7 +106,7 @@ extension Kimage {
 
     /// What is to be said of an image that was replaced while it was looked at.
     static let replaced = Unknowable(
-        "the crash image goes on changing: others are loading it", mayPass: true)
+        "the crash image keeps changing: another program is loading it", mayPass: true)
 
     /// The bytes of the structure and the pointer to it; `nil` where the pointer is null.
     private static func bytes(

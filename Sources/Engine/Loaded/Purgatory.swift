@@ -32,7 +32,7 @@ struct Purgatory {
             // A patch may list one page of it only, or none.
             .first { $0.byteCount > Architecture.smallestPage && $0.byteCount <= Purgatory.largest }
         guard let hole = reserved.ranges.first(where: { $0.holds(kimage.entry) }) else {
-            throw Unknowable("the crash image begins outside the reserve of crashkernel=")
+            throw Unknowable("the entry of the crash image lies outside reserved memory")
         }
         let searched = listed ?? Purgatory.surroundings(of: kimage.entry, in: hole)
         base = searched.start

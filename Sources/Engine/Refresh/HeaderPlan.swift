@@ -35,7 +35,7 @@ struct HeaderPlan {
             throw .headerTooLarge(needed: size, room: old.range.byteCount)
         }
         guard old.range.start % page == 0, old.range.byteCount % page == 0 else {
-            throw .imageNotUnderstood(because: "its core header does not lie on whole pages")
+            throw .imageNotUnderstood(because: "its core header is not page-aligned")
         }
         let wanted = AddressRange(start: old.range.start, end: old.range.start + size + growth)
         let end = min(old.range.end, wanted.inWhole(pagesOf: page).end)
@@ -53,7 +53,7 @@ struct HeaderPlan {
     func header() throws(PatchObstacle) -> CoreHeader {
         let said = CoreDescription(of: old, kernelNote: notes.kernelNote)
         guard let kernelNote = said.kernelNote else {
-            throw .imageNotUnderstood(because: "its core header has no note about the kernel")
+            throw .imageNotUnderstood(because: "its core header has no vmcoreinfo note")
         }
         let ram = try ramEntries(said)
         var new = old
@@ -76,7 +76,7 @@ struct HeaderPlan {
     ) throws(PatchObstacle) -> [CoreHeader.Entry] {
         let all = old.entries.filter { $0.kind == .note && $0.physical != kernelNote.physical }
         guard let form = all.first else {
-            throw .imageNotUnderstood(because: "its core header has no note of any CPU")
+            throw .imageNotUnderstood(because: "its core header has no CPU note")
         }
         let listed = Set(said.cpuNotes)
         if listed.count == notes.possible.count, listed.isSuperset(of: notes.addresses.values) {
@@ -85,7 +85,7 @@ struct HeaderPlan {
         var entries: [CoreHeader.Entry] = []
         for cpu in live.cpus.members.sorted() {
             guard let address = notes.addresses[cpu] else {
-                throw .machineNotKnown(because: "CPU \(cpu) does not tell where its crash note is")
+                throw .machineNotKnown(because: "CPU \(cpu) reports no address of its crash note")
             }
             var entry = form
             entry.offset = address
@@ -101,7 +101,7 @@ struct HeaderPlan {
                 && entry.virtual &- entry.physical == said.directMap
         }
         guard let form else {
-            throw .imageNotUnderstood(because: "its core header has no memory")
+            throw .imageNotUnderstood(because: "its core header has no memory range")
         }
         let ram = live.ram.union(said.ram.intersection(kept))
         return ram.ranges.map { range in

@@ -54,7 +54,7 @@ struct Patch {
         let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
         guard kimage == plan.image.kimage else {
             // A kernel that updates the image hides it for as long as it writes.
-            throw Unknowable("somebody has just loaded another one", mayPass: kimage == nil)
+            throw Unknowable("another program has just loaded another one", mayPass: kimage == nil)
         }
         return copies
     }
@@ -74,7 +74,7 @@ struct Patch {
         self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
     }
 
-    private static let noMemory = Unknowable("there is no memory for a copy of it")
+    private static let noMemory = Unknowable("there is not enough memory for a copy of it")
 
     private static func copy(
         of range: AddressRange, in kcore: Kcore
@@ -96,7 +96,7 @@ struct Patch {
         for edit in plan.edits where !edit.isSegment {
             let copy = copies.first { $0.range.holds(edit.range.start) }
             guard let copy, edit.range.end <= copy.range.end else {
-                throw Unknowable("its digest lies outside of it")
+                throw Unknowable("its digest is outside the copied part")
             }
             copy.bytes.replace(at: Int(edit.range.start - copy.range.start), with: edit.bytes)
         }
@@ -119,7 +119,7 @@ struct Patch {
     func replay() throws(PatchObstacle) -> Kexec.Attempt {
         let ranges = plan.rest
         guard ranges.count + edited.count <= SegmentPlan.mostSegments else {
-            throw .imageNotUnderstood(because: "it has too many parts")
+            throw .imageNotUnderstood(because: "it needs too many segments")
         }
         let whole: [Kexec.Segment]
         do throws(Unknowable) {

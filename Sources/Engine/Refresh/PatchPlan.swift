@@ -25,7 +25,7 @@ struct PatchPlan: Equatable {
         image = try PatchPlan.image(seen)
         let entry = image.kimage.entry
         guard let hole = seen.reserved.value?.first(where: { $0.holds(entry) }) else {
-            throw .imageNotUnderstood(because: "it begins outside of reserved memory")
+            throw .imageNotUnderstood(because: "its entry lies outside reserved memory")
         }
         let context = try PatchPlan.context(seen, notes, image: image, by: rules)
         let edits = try rules.edits(context)

@@ -113,7 +113,7 @@ import Testing
                 $0.image = .known(.broken(because: "why"))
             },
             Row(
-                .broken(because: "its digest does not fit its contents"),
+                .broken(because: "its digest does not match its contents"),
                 free: everything.subtracting([.stale])
             ) { $0.image = .known(.readable(isDamaged: true)) },
             Row(.current, free: seen.subtracting([.lacks])) { $0.coverage = .known(exact) },

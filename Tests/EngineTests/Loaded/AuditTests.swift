@@ -160,7 +160,7 @@ import Testing
         try expect("BTF", of: machine)
         machine = try LoadedMachine()
         machine.symbols = "ffffffff92000040 B kexec_crash_image\n"
-        try expect("/proc/kcore has nothing at", of: machine)
+        try expect("/proc/kcore does not map", of: machine)
     }
 
     @Test(arguments: [
@@ -182,13 +182,13 @@ import Testing
         try expect("outside", of: machine)
         machine = try LoadedMachine()
         machine.kimage?.listed.append(AddressRange(start: 0x1000_4000, end: 0x1000_4000))
-        try expect("cannot be one", of: machine)
+        try expect("an invalid segment", of: machine)
         machine = try LoadedMachine()
         machine.kimage?.listed = []
         try expect("does not point", of: machine)
         machine = try LoadedMachine()
         machine.kimage?.entryAddress = 0
-        try expect("begins outside", of: machine)
+        try expect("the entry of the crash image", of: machine)
     }
 
     /// Nothing in the kernel's files may bring the auditor down.

@@ -97,7 +97,7 @@ import Testing
         let live = LiveSystem(ram: HeaderPlanTests.ram, cpus: NumberSet([0, 1, 2]))
         #expect(
             throws: PatchObstacle.machineNotKnown(
-                because: "CPU 2 does not tell where its crash note is")
+                because: "CPU 2 reports no address of its crash note")
         ) { try HeaderPlan(old: old, live: live, notes: notes, kept: AddressRanges()).header() }
         old.entries.removeAll { $0.kind == .memory }
         #expect(throws: PatchObstacle.self) {

@@ -19,7 +19,7 @@ package struct Configuration: Equatable {
     init(named source: ImageSource) {
         self.source = source
         file = nil
-        commandLine = .unknown(because: "none is set")
+        commandLine = .unknown(because: "none is configured")
     }
 
     /// What a distribution's `file` says.

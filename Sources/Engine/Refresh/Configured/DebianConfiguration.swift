@@ -85,7 +85,7 @@ struct DebianConfiguration: DistributionFamily {
         let whole = line + " " + (added.isEmpty ? usuallyAdded : added)
         // kdump-config hands the line to a shell once more, between double quotes.
         guard let evaluated = DebianConfiguration.evaluated(whole) else {
-            return .unknown(because: "kdump-config would take its quotes, $ or ` for shell")
+            return .unknown(because: "kdump-config would interpret its quotes, $ or ` as shell")
         }
         return .known(evaluated.split { " \t\n".contains($0) }.joined(separator: " "))
     }

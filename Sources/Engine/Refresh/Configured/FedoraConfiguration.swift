@@ -52,7 +52,7 @@ struct FedoraConfiguration: DistributionFamily {
             var kept = KernelParameters(closed: line),
             let removed = KernelParameters(closed: file["KDUMP_COMMANDLINE_REMOVE"])
         else {
-            return .unknown(because: "kdumpctl would take its quotes for others than the kernel's")
+            return .unknown(because: "kdumpctl and the kernel would read its quotes differently")
         }
         kept.remove(
             named: FedoraConfiguration.alwaysRemoved.union(removed.parameters.map(\.name)))

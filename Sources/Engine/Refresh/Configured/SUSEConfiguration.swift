@@ -55,7 +55,7 @@ struct SUSEConfiguration: DistributionFamily {
             let running = KernelParameters(closed: line),
             let last = KernelParameters(closed: added)
         else {
-            return .unknown(because: "load.sh would take its quotes, \\, $ or ` for shell")
+            return .unknown(because: "load.sh would interpret its quotes, \\, $ or ` as shell")
         }
         var whole = own.isEmpty ? derived(from: running, file) : running
         whole.parameters += last.parameters
