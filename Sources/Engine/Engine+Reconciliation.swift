@@ -18,10 +18,8 @@ extension Engine {
         /// The digest of an image that was found whole and that covers the core header; `nil`
         /// where no patch would need it.
         package var digest: PurgatoryDigest?
-        /// Whether an image was loaded whose digest has not been made anew since, because newer
-        /// events came.
+        /// Whether the digest of a patched image has not been computed yet, because newer events came.
         package var owesDigest = false
-
         /// The command line of the last image that could be read, as its administrator wrote it; `nil`
         /// where that one was unloaded on purpose.
         package var commandLine: String?

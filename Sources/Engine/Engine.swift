@@ -2,12 +2,12 @@
 
 internal import Glibc
 
-/// Observes, judges, refreshes, and observes again, until the loaded image is right or the way is
-/// barred.
+/// Observes, judges, refreshes and observes again, until the loaded image is right or something bars
+/// the way.
 ///
-/// The one file that knows all the rooms. It is level-triggered: it never hears what happened, only
-/// that something may have, and reads the truth from the machine and from reserved memory. It neither
-/// logs nor waits for another try: both are its caller's, who gets every outcome as a value.
+/// The one type that knows all the rooms. It is level-triggered: it is never told what happened, only
+/// that something may have, and reads the facts from the machine and from reserved memory. It does not
+/// log and does not schedule the next attempt: its caller gets every outcome as a value and does both.
 package struct Engine {
     /// How many steps one reconciliation makes at most.
     ///
@@ -42,13 +42,13 @@ package struct Engine {
     /// What the kernel has said in this reconciliation.
     private var answer = Answer.notAsked
     private var isReconciling = false
-    /// Since when the kernel has said no: the first may only mean that the lock was held.
+    /// Since when the kernel has answered no: the first no may only mean that the lock was held.
     private var noSince: UInt64?
     /// Whether the last look saw an image; the first look expects one.
     private var sawImage = true
     /// Whether the last thorough look was overtaken before it had the digest.
     private var wasOvertaken = false
-    /// A verdict that a refresh did not cure: another one for the same would not either.
+    /// A verdict that a refresh did not cure: another refresh would not cure it either.
     private var uncured: Verdict?
 
     /// What the caller is to keep after each reconciliation.
@@ -137,7 +137,7 @@ extension Engine {
         return (look, view.isMoving || report.isMoving)
     }
 
-    /// Looks into reserved memory, where there is something to look at.
+    /// Looks into reserved memory, if something is loaded.
     private mutating func audit(
         _ depth: Depth, _ view: LiveView, _ support: KernelSupport
     ) -> Audit.Report {
@@ -184,7 +184,7 @@ extension Engine {
         }
     }
 
-    /// Keeps what a look has found out about an image's digest, if it asked.
+    /// Keeps what a look has found out about an image's digest.
     private mutating func remember(_ image: ResidentImage) {
         switch image.integrity {
         case .verified:
@@ -215,7 +215,7 @@ extension Engine {
 // MARK: - Reconciling
 
 extension Engine {
-    /// Brings the loaded image up to date if it needs it.
+    /// Brings the loaded image up to date if necessary.
     ///
     /// - Throws: A `SystemError` where the kernel's own files cannot be read; then nothing was loaded
     ///   since the last successful look.
@@ -239,12 +239,7 @@ extension Engine {
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
             guard isNeeded else {
-                guard savedState.owesDigest, !isOvertaken() else { return ended(.settled) }
-                look = try self.look(.interruptible, now: now)
-                // What could not be made now stays owed, and is not tried again at once.
-                guard !savedState.owesDigest || look.verdict.needsRefresh(on: .routine) else {
-                    return ended(.settled)
-                }
+                guard try computesOwedDigest(&look, now: now) else { return ended(.settled) }
                 continue
             }
             guard look.verdict != uncured else { return ended(.uncured) }
@@ -255,10 +250,10 @@ extension Engine {
             unpatched = step.unpatched ?? unpatched
             look = step.look
             if let end = step.end { return ended(end) }
-            // What only the trigger called for has been done; what is seen now must call by itself.
+            // What only the trigger asked for is done; from here on the verdict alone decides.
             trigger = .routine
             guard look.verdict.needsRefresh(on: .routine) else { continue }
-            // When to follow a machine that goes on changing is the caller's to decide.
+            // The caller decides when to follow a machine that keeps changing.
             guard before.observation.live == look.observation.live else {
                 return ended(.stillMoving)
             }
@@ -266,6 +261,16 @@ extension Engine {
             uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
+    }
+
+    /// Computes the digest that is owed, unless newer events are more urgent, and returns whether it did.
+    private mutating func computesOwedDigest(
+        _ look: inout Look, now: () -> UInt64
+    ) throws(SystemError) -> Bool {
+        guard savedState.owesDigest, !isOvertaken() else { return false }
+        look = try self.look(.interruptible, now: now)
+        // What could not be computed now stays owed, and is not tried again at once.
+        return !savedState.owesDigest || look.verdict.needsRefresh(on: .routine)
     }
 
     /// Forgets what an image that is gone can no longer be asked, and stops expecting one that is there.
@@ -291,7 +296,7 @@ extension Engine {
         return now - since < grace
     }
 
-    /// What one attempt came to.
+    /// The result of one attempt.
     private struct Step {
         /// The look after it.
         var look: Look
@@ -371,7 +376,7 @@ extension Engine {
         }
     }
 
-    /// Patches the image, makes sure of what that did, and falls back where it did not do it.
+    /// Patches the image, checks the result, and falls back to a reload.
     private mutating func patch(
         by plan: PatchPlan, given look: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
@@ -414,7 +419,7 @@ extension Engine {
             }
             savedState.forgetImage()
             savedState.expectsImage = true
-            // What cannot be read cannot be replayed, and a reload is what is left.
+            // What cannot be read cannot be replayed; only a reload is left.
             guard let replayed = try? patch.replay(), replayed.errno == 0 else {
                 var step = try reload(given: look, insteadOf: .failedBefore, now: now)
                 if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
@@ -427,7 +432,7 @@ extension Engine {
         }
     }
 
-    /// Looks at everything after a patch; where it is not as it must be, loads it again at once.
+    /// Looks at everything after a patch, and reloads at once if the image is not sound.
     ///
     /// The digest is what takes long. It gives way to newer events, after which there will be another
     /// patch and another look; all else is always looked at.
@@ -436,7 +441,7 @@ extension Engine {
     ) throws(SystemError) -> Step {
         savedState.owesDigest = true
         let look = try look(refresh.method == .patch ? .interruptible : .thorough, now: now)
-        // Who unloads it in this moment wants it unloaded.
+        // Whoever unloads it at this moment wants it unloaded.
         if look.observation.support.isLoaded == false {
             return Step(look: look, refreshes: [refresh])
         }
@@ -451,7 +456,7 @@ extension Engine {
         return step
     }
 
-    /// Leaves word that an image is to be there.
+    /// Saves that an image is expected, before a load that may lose it.
     private func announceLoad() {
         var ahead = savedState
         ahead.expectsImage = true

@@ -5,7 +5,7 @@ internal import Glibc
 /// How often, and how long apart, what moved while it was looked at is looked at again.
 ///
 /// The one budget for everything that moves: `/proc/iomem` is printed page by page without a lock
-/// across them, `/proc/kcore` is laid out anew when memory comes or goes, a load replaces `struct
+/// across them, `/proc/kcore` gets a new layout when memory comes or goes, a load replaces `struct
 /// kimage`, and a kernel that updates the image hides it for as long as it writes. Whoever sees a
 /// thing move says so at once and waits for nothing.
 struct Tries {

@@ -3,7 +3,7 @@
 /// Where the kernel keeps a variable, from `/proc/kallsyms`.
 ///
 /// Its lines are `address type name`, and `[module]` where a module owns the symbol
-/// (kernel/kallsyms.c, `s_show`). There are some 200,000 of them, printed anew for each reader, so
+/// (kernel/kallsyms.c, `s_show`). There are some 200,000 of them, generated for each reader, so
 /// the text is searched as it comes and never held. Addresses do not change within a boot: one
 /// search is enough.
 struct KernelSymbols {

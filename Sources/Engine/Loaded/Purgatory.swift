@@ -19,7 +19,7 @@ struct Purgatory {
     /// How much of a listed one is read: a segment of code and small tables is not larger.
     private static let largest: UInt64 = 1 << 20
 
-    /// What the digest covers, as far as that is certain without making it anew.
+    /// What the digest covers, as far as that is certain without computing it.
     var regions: [AddressRange] { tables.count == 1 ? tables.first?.regions ?? [] : [] }
 
     /// Finds the purgatory of a loaded image.
@@ -37,7 +37,7 @@ struct Purgatory {
         let searched = listed ?? Purgatory.surroundings(of: kimage.entry, in: hole)
         base = searched.start
         bytes = try kcore.bytes(Int(searched.byteCount), at: base)
-        // Purgatory runs while it makes the digest, so no digest covers it.
+        // Purgatory runs while it computes the digest, so no digest covers it.
         tables = RegionTable.candidates(in: bytes, within: reserved)
             .filter { table in !table.regions.contains { $0.holds(kimage.entry) } }
         let others = tables.count == 1 ? tables[0].regions : []

@@ -38,9 +38,9 @@ package struct ResidentImage: Equatable {
         package let core: CoreHeader
     }
 
-    /// What is known of the image's wholeness.
+    /// Whether the image is known to be intact.
     package enum Integrity: Hashable {
-        /// The digest was made anew and is the one in purgatory.
+        /// The digest was computed again and is the one in purgatory.
         case verified
         /// It is not: purgatory would refuse to go on, and the crash would leave no dump.
         case mismatch

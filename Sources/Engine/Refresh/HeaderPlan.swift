@@ -2,8 +2,8 @@
 
 /// The core header that a machine needs, made from the one that is there; pure.
 ///
-/// Only what hotplug changes is made anew: RAM ranges, and the CPUs' notes where the old header lists
-/// present CPUs. All else (the kernel's note, its text, backups of the first memory) is kept, since
+/// Only what hotplug changes is new: RAM ranges, and the CPUs' notes where the old header lists
+/// present CPUs. Everything else (vmcoreinfo, the kernel's text, backups of the first memory) is kept:
 /// whoever made the old header knew more about it than can be known now.
 struct HeaderPlan {
     /// The header that is there.
