@@ -2,7 +2,7 @@
 //
 // The two system calls that load a crash kernel. glibc wraps neither, and syscall(2) is variadic,
 // which Swift cannot call: hence these. Each returns 0, or the negated errno, so that no caller can
-// lose errno on the way. Only Refresh/Kexec.swift may call them (DESIGN.md section 3).
+// lose errno on the way. Only Refresh/Kexec.swift may call them (docs/design.md).
 
 #ifndef KDUMP_HOTPLUGD_CKEXEC_H
 #define KDUMP_HOTPLUGD_CKEXEC_H

@@ -3,18 +3,18 @@
 internal import Engine
 internal import Glibc
 
-/// The health probe: looks at the machine as the daemon does, changes nothing, and says what it saw.
+/// The health check: looks at the machine as the daemon does, changes nothing and prints the result.
 ///
-/// Without the right to look, it repeats what the daemon last saw, and says how old that is.
+/// Without root's rights it prints the daemon's last report, and how old that is.
 struct Check {
     private let root: SystemRoot
     private let source: ImageSource?
     private let patches: Bool?
     private let state: StateDirectory
 
-    /// Creates a probe of the machine below `root`.
+    /// Creates a check of the machine below `root`.
     ///
-    /// What is `nil` is as the daemon has it.
+    /// Where an argument is `nil`, the daemon's own setting is used.
     init(root: SystemRoot, source: ImageSource?, patches: Bool?) {
         self.root = root
         self.source = source
@@ -44,59 +44,59 @@ struct Check {
         return isatty(STDOUT_FILENO) == 1 && !wantsPlain
     }
 
-    /// The report, and for people a line on where it comes from.
+    /// The report, and a line for people that names its source.
     private func report(now: Int) -> (Report, note: [String]) {
         let pid = state.runningDaemon()
-        guard geteuid() == 0 || !root.prefix.isEmpty else { return told(now: now, pid: pid) }
-        let remembered = state.read("memory.json")
+        guard geteuid() == 0 || !root.prefix.isEmpty else { return lastReport(now: now, pid: pid) }
+        let remembered = state.read("saved-state.json")
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
-        // Without patience: what a kernel is about to do has not been done yet.
+        // Without grace time: a crash now does not wait for the kernel's update.
         var engine = Engine(
             root: root, source: source ?? remembered?.source,
             patches: patches ?? remembered?.patches ?? true,
-            memory: remembered?.engine ?? Engine.Memory(), grace: 0)
+            savedState: remembered?.engine ?? Engine.SavedState(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {
             let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
-            // Before the service ever ran, what its settings name is not known here.
+            // Before the service has run, its settings are not known here.
             let isKnown = source != nil || remembered != nil
-            let ways = engine.ways(given: look)
-            let report = Report(
-                of: look, ways: isKnown ? ways : ways.withoutSettings, daemon: daemon)
-            return (report, [])
+            let found = engine.ways(given: look)
+            let ways = isKnown ? found : found.withoutSettings
+            let assessment = Assessment(of: look, ways: ways, daemonRuns: daemon.running)
+            return (Report(of: look, assessment, ways: ways, daemon: daemon), [])
         } catch {
-            return (Report(unknownBecause: "\(error)", daemon: daemon), [])
+            return (Report(Assessment(unreadable: error), daemon: daemon), [])
         }
     }
 
-    /// What the daemon last saw.
-    private func told(now: Int, pid: Int32?) -> (Report, note: [String]) {
+    /// The report that the daemon made last.
+    private func lastReport(now: Int, pid: Int32?) -> (Report, note: [String]) {
         let daemon = Report.Daemon(running: pid != nil, pid: pid, lastRefresh: nil)
         guard let bytes = state.read("state.json"),
-            let told = ReportJSON.value(State.self, from: bytes)
+            let last = ReportJSON.value(State.self, from: bytes)
         else {
             let reason =
-                "only root may look, and no daemon has left a report: run this as root,"
-                + " or start kdump-hotplugd.service"
-            return (Report(unknownBecause: reason, daemon: daemon), [])
+                "only root can check the machine, and kdump-hotplugd has left no report: run this as"
+                + " root, or start kdump-hotplugd.service"
+            return (Report(Assessment(unknownBecause: reason), daemon: daemon), [])
         }
-        let age = Sentences.age(seconds: now - told.time)
+        let age = Sentences.age(seconds: now - last.time)
         guard pid != nil else {
             let reason =
-                "only root may look, and the daemon that last did so, \(age) ago, is gone:"
-                + " run this as root, or start kdump-hotplugd.service"
-            return (Report(unknownBecause: reason, daemon: daemon), [])
+                "only root can check the machine, and kdump-hotplugd last did so \(age) ago and is not"
+                + " running: run this as root, or start kdump-hotplugd.service"
+            return (Report(Assessment(unknownBecause: reason), daemon: daemon), [])
         }
-        return (told.report, ["seen by       the daemon, \(age) ago (only root may look)"])
+        let source = "checked by    the daemon, \(age) ago (run this as root to check now)"
+        return (last.report, [source])
     }
 }
 
 extension Report {
-    /// Makes the report of a machine that could not be looked at.
-    init(unknownBecause reason: String, daemon: Daemon) {
-        verdict = .unknown
-        summary = reason
+    /// Makes the report of a machine that could not be read.
+    init(_ assessment: Assessment, daemon: Daemon) {
+        (verdict, summary) = (assessment.severity, assessment.sentence)
         loaded = nil
         loader = nil
         coreHeader = nil

@@ -4,27 +4,27 @@ internal import ArgumentParser
 internal import Engine
 internal import Glibc
 
-/// The command line: which of the two programs in this one is wanted, and with what settings.
+/// The command line: runs the daemon or the health check with the given settings.
 ///
-/// It parses, refuses, and hands over; the daemon's life is in `Daemon`, the probe's in `Check`.
+/// It only parses and rejects arguments; the daemon is `Daemon`, the health check is `Check`.
 @main
 struct Command: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kdump-hotplugd",
-        abstract: "Keeps the loaded crash kernel right when CPUs and memory are hot-plugged.",
+        abstract: "Keeps the loaded crash kernel up to date when CPUs or memory are hot-plugged.",
         discussion: """
-            Without --check it runs as a daemon, which systemd starts. With --check it tells what a \
+            Without --check it runs as a daemon; systemd starts it. With --check it reports what a \
             crash now would leave, and exits with 0 (OK), 1 (WARNING), 2 (CRITICAL) or 3 (UNKNOWN).
             """,
         version: "kdump-hotplugd 0.1.0")
 
-    @Flag(help: "Tell what a crash now would leave, and exit.")
+    @Flag(help: "Report what a crash now would leave, and exit.")
     var check = false
 
     @Flag(help: "With --check: print one JSON object.")
     var json = false
 
-    @Option(help: "The crash kernel that a reload loads (default: what the distribution loads).")
+    @Option(help: "The kernel that a reload loads (default: the one that the distribution loads).")
     var kernel: String?
 
     @Option(help: "The initrd that a reload loads.")
@@ -33,26 +33,26 @@ struct Command: ParsableCommand {
     @Option(help: "The crash kernel's command line (default: that of the loaded one).")
     var commandLine: String?
 
-    @Option(help: "How many milliseconds events must have been quiet (default: 100).")
+    @Option(help: "Milliseconds without an event that end a burst (default: 100).")
     var settle: String?
 
-    @Option(help: "How many seconds pass between looks without an event; 0 never (default: 300).")
+    @Option(help: "Seconds between checks without an event; 0: no such checks (default: 300).")
     var scrub: String?
 
-    @Flag(help: "Never load only what changed: reload the whole crash kernel.")
+    @Flag(help: "Never patch; always reload the whole crash kernel.")
     var noPatch = false
 
     @Option(help: "With --check: read the machine's files below this directory.")
     var root: String?
 
-    /// The exit code of a daemon without the rights it needs (EX_NOPERM of sysexits.h).
+    /// The exit code of a daemon that is not root (EX_NOPERM of sysexits.h).
     private static let noPermission: Int32 = 77
 
-    /// Refuses what contradicts itself.
+    /// Rejects options that contradict each other.
     func validate() throws {
-        if json && !check { throw ValidationError("--json goes with --check.") }
+        if json && !check { throw ValidationError("--json needs --check.") }
         if root != nil && !check {
-            throw ValidationError("--root goes with --check: a daemon changes the real machine.")
+            throw ValidationError("--root needs --check: the daemon changes the real machine.")
         }
         do {
             _ = try settings()
@@ -61,14 +61,14 @@ struct Command: ParsableCommand {
         }
     }
 
-    /// Runs the probe or the daemon.
+    /// Runs the health check or the daemon.
     func run() throws {
         let settings = try settings()
         if check {
-            let probe = Check(
+            let health = Check(
                 root: SystemRoot(root ?? "/"), source: settings.source,
                 patches: settings.patches ? nil : false)
-            throw ExitCode(probe.run(asJSON: json))
+            throw ExitCode(health.run(asJSON: json))
         }
         guard geteuid() == 0 else {
             Command.complain("the daemon must run as root: start kdump-hotplugd.service")

@@ -3,11 +3,10 @@
 internal import Engine
 internal import Glibc
 
-/// The life of the daemon: listen, fold events into bursts, let the engine act, tell what it did.
+/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the result.
 ///
-/// Everything happens on the one loop; the only thing that blocks it is a load. Nothing is judged
-/// here: when to act is `Burst`'s and `Backoff`'s business, what to do the engine's, and how it is
-/// said `Account`'s.
+/// Everything happens on one loop, and only a load blocks it. Nothing is judged here: `Burst` and
+/// `FollowUp` decide when to act, the engine what to do, `Assessment` and `Announcement` what to say.
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
@@ -19,50 +18,55 @@ final class Daemon {
     private var engine: Engine
     private var burst: Burst
     private var backoff: (kind: Backoff, current: Backoff)?
-    /// What the next look is for, when one is due without a burst.
-    private var owed: Occasion = .routine
+    /// The trigger of the next look that needs no event.
+    private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
-    private var lastEntry: JournalEntry?
+    private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
     private var kernelLog: KernelLog?
     private var scrubs = 0
+    private var failure: SystemError?
 
-    /// One scrub in how many makes the digest anew.
+    /// Every how many scrubs the digest is verified.
     ///
-    /// It reads the whole image, a tenth of a second on real hardware; damage to memory is rare
-    /// enough to be found within an hour.
+    /// That reads the whole image, a tenth of a second on real hardware; damage to memory is so rare
+    /// that finding it within an hour is enough.
     private static let thoroughScrub = 12
 
-    /// Makes the daemon and starts to listen, so that no event after this is missed.
+    /// Creates the daemon and starts to listen, so that no later event is missed.
     ///
-    /// - Throws: A `SystemError` where the loop or the monitor cannot be made.
+    /// - Throws: A `SystemError` where the loop or the monitor cannot be created.
     init(_ settings: Settings) throws(SystemError) {
         let root = SystemRoot()
         self.settings = settings
         state = StateDirectory(below: root)
         loop = try EventLoop()
         uevents = try Uevents()
-        let remembered = state.read("memory.json")
+        let remembered = state.read("saved-state.json")
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
         lastRefresh = remembered?.lastRefresh
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
-            memory: remembered?.engine ?? Engine.Memory())
+            savedState: remembered?.engine ?? Engine.SavedState())
         burst = Burst(quiet: settings.settle)
-        // That it cannot be written is said when the load is recorded.
-        engine.beforeLoad = { [unowned self] memory in try? remember(memory) }
+        engine.isOvertaken = { [unowned self] in
+            services.alive()
+            return isOvertaken()
+        }
+        // A write error is announced when the result of the load is recorded.
+        engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
     }
 
-    /// Lives until SIGTERM or SIGINT, and returns the exit code.
+    /// Runs until SIGTERM or SIGINT, and returns the exit code.
     ///
-    /// - Throws: A `SystemError` where another daemon runs or the loop fails.
+    /// - Throws: A `SystemError` where another daemon is running or the loop fails.
     func run() throws(SystemError) -> CInt {
         guard try state.lock() else {
-            throw SystemError("lock /run/kdump-hotplugd: another daemon runs", errno: EAGAIN)
+            throw SystemError("lock /run/kdump-hotplugd (another daemon is running)", errno: EAGAIN)
         }
         alarms = (
             burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
-            again: try loop.makeAlarm { [unowned self] in attend(owed, again: true) },
+            again: try loop.makeAlarm { [unowned self] in reconcile(nextTrigger, again: true) },
             scrub: try loop.makeAlarm { [unowned self] in scrub() }
         )
         try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
@@ -72,14 +76,16 @@ final class Daemon {
         }
         try watchKernelLog()
         _ = try loop.keepWatchdogFed()
-        // What happened before we listened is unknown, and that is an occasion like any event.
-        let status = attend(.hotplug, .thorough)
-        journal.send(.init(.started, "Watching for CPUs and memory that come or go"))
+        // Something may have happened before we listened, so this is a look like after an event.
+        let status = reconcile(.hotplug, .thorough)
+        journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
         services.ready(status: status)
-        return try loop.run()
+        let code = try loop.run()
+        if let failure { throw failure }
+        return code
     }
 
-    /// Takes in what the kernel says, and sees to it that it is acted on in time.
+    /// Reads the events and schedules the reaction.
     private func listen() {
         var anything = false
         uevents.drain { notice in
@@ -88,26 +94,27 @@ final class Daemon {
             journal.send(
                 .init(
                     .eventsLost,
-                    "Hotplug events were lost; looking at the machine itself instead"))
+                    "Hotplug events were lost; checking the machine itself"))
         }
         if anything { follow() }
     }
 
-    /// Takes note that something may have changed now.
+    /// Notes that something may have changed now.
     private func follow() {
         set(alarms?.burst, at: burst.event(at: loop.now))
     }
 
-    /// Whether events have come meanwhile, so that what takes long is better done after them: begun
-    /// anew after each act of a storm, it would take all of a CPU.
+    /// Whether newer events have come, so that slow work should wait until after them.
+    ///
+    /// If every act in a storm started that work again, it would use up a CPU.
     private func isOvertaken() -> Bool {
         listen()
         return burst.due != nil
     }
 
-    /// Listens to the kernel's own admissions, where it lets us.
+    /// Listens to the kernel's messages about its own updates, where they are readable.
     private func watchKernelLog() throws(SystemError) {
-        // Without it only a hint is lost: events and scrubs lead to the same look.
+        // Without them only a hint is lost: events and scrubs lead to the same look.
         guard let log = try? KernelLog() else { return }
         kernelLog = log
         try loop.whenReadable(log.fd) { [unowned self, log] in
@@ -115,10 +122,10 @@ final class Daemon {
         }
     }
 
-    /// Looks although nothing has happened.
+    /// Looks without an event.
     private func scrub() {
         scrubs += 1
-        attend(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
+        reconcile(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
     }
 
     private func burstAlarm() {
@@ -126,14 +133,14 @@ final class Daemon {
             if let due = burst.due { set(alarms?.burst, at: due) }
             return
         }
-        attend(.hotplug)
+        reconcile(.hotplug)
     }
 
     /// Looks again at everything, the configured files included.
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
-        services.ready(status: attend(.routine, .thorough))
+        services.ready(status: reconcile(.routine, .thorough))
     }
 
     private func stop() {
@@ -143,29 +150,29 @@ final class Daemon {
         loop.exit(0)
     }
 
-    /// Lets the engine act, tells what it did, and sees to what is still owed; returns the status.
+    /// Lets the engine act, announces the result and schedules the next look; returns the status.
     ///
-    /// What is tried `again` and comes to the same is not told twice.
+    /// A further attempt (`again`) with the same result is not announced again.
     @discardableResult
-    private func attend(
-        _ occasion: Occasion, _ depth: Audit.Depth = .cheap, again: Bool = false
+    private func reconcile(
+        _ trigger: Trigger, _ depth: Engine.Depth = .cheap, again: Bool = false
     ) -> String {
-        let account = act(on: occasion, depth)
-        if (occasion == .hotplug && !again) || account.isNews(after: lastEntry) {
-            journal.send(account.message)
+        let (announcement, followUp) = act(on: trigger, depth)
+        if (trigger == .hotplug && !again) || announcement.isNews(after: last) {
+            journal.send(announcement.message)
         }
-        lastEntry = account.entry
-        services.status(account.status)
-        owe(account.next, on: occasion)
+        last = announcement
+        services.status(announcement.status)
+        schedule(followUp, on: trigger)
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
-        return account.status
+        return announcement.status
     }
 
     /// Lets the engine act, and records what it found.
-    private func act(on occasion: Occasion, _ depth: Audit.Depth) -> Account {
+    private func act(on trigger: Trigger, _ depth: Engine.Depth) -> (Announcement, FollowUp) {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
-                on: occasion, depth, givingWay: isOvertaken, now: { loop.now })
+                on: trigger, depth, now: { loop.now })
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: Report.Method(refresh.method), time: Int(time(nil)),
@@ -175,70 +182,70 @@ final class Daemon {
             // Where nothing is loaded there is nothing to lose.
             let isAtRisk = outcome.look.observation.support.isLoaded == true
             burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
-            record(outcome.look, ways)
-            let obstacle = outcome.look.verdict.obstacle(ways)
-            return Account(of: outcome, on: occasion, obstacle: obstacle)
+            let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
+            record(outcome.look, assessment, ways)
+            return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))
         } catch {
-            return Account(failure: error)
+            return (Announcement(unreadable: error), .retry(.stale))
         }
     }
 
-    /// Sets the alarm for the next look that no event will bring about.
-    private func owe(_ next: Account.Next, on occasion: Occasion) {
-        switch next {
-        case .rest:
+    /// Sets the alarm for the next look that needs no event.
+    private func schedule(_ followUp: FollowUp, on trigger: Trigger) {
+        switch followUp {
+        case .none:
             backoff = nil
-        case .follow:
+        case .burst:
             backoff = nil
             follow()
         case .look(let delay):
             backoff = nil
-            owed = .routine
+            nextTrigger = .routine
             set(alarms?.again, at: loop.now + delay)
         case .retry(let kind):
-            // Whatever occasioned the failed attempt is still unattended.
-            lookAgain(for: occasion, at: kind, anew: false)
-        case .watch(let kind):
-            lookAgain(for: .routine, at: kind, anew: occasion == .hotplug)
+            // What triggered the failed attempt still needs one.
+            lookAgain(for: trigger, at: kind, startsOver: false)
+        case .poll(let kind):
+            lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
         }
     }
 
-    /// Sets the alarm for the next look at intervals of a back-off: the one that is under way, if it is
-    /// of that kind and not to begin `anew`.
-    private func lookAgain(for occasion: Occasion, at kind: Backoff, anew: Bool) {
-        if anew || backoff?.kind != kind { backoff = (kind, kind) }
-        owed = occasion
+    /// Sets the alarm for the next look at intervals of a back-off, which goes on unless it
+    /// `startsOver` or is of another kind.
+    private func lookAgain(for trigger: Trigger, at kind: Backoff, startsOver: Bool) {
+        if startsOver || backoff?.kind != kind { backoff = (kind, kind) }
+        nextTrigger = trigger
         set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
     }
 
-    /// Leaves the report for unprivileged readers and the memory for the next daemon.
-    private func record(_ look: Engine.Look, _ ways: Engine.Ways) {
+    /// Saves the report for unprivileged readers and the state for the next daemon.
+    private func record(_ look: Engine.Look, _ assessment: Assessment, _ ways: Engine.Ways) {
         let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
-        let report = Report(of: look, ways: ways, daemon: daemon)
-        let told = State(time: Int(time(nil)), report: report.withoutAddresses)
+        let report = Report(of: look, assessment, ways: ways, daemon: daemon)
+        let last = State(time: Int(time(nil)), report: report.withoutAddresses)
         do throws(SystemError) {
-            try state.write(ReportJSON.bytes(of: told), as: "state.json", mode: 0o644)
-            try remember(engine.memory)
+            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
+            try remember(engine.savedState)
         } catch {
             journal.send(
-                .init(.unrecorded, "What was found cannot be recorded: \(error)"))
+                .init(.unrecorded, "The last result cannot be saved: \(error)"))
         }
     }
 
-    /// Leaves what the engine remembers for the next daemon.
-    private func remember(_ memory: Engine.Memory) throws(SystemError) {
+    /// Saves the state for the next daemon.
+    private func remember(_ saved: Engine.SavedState) throws(SystemError) {
         let remembered = Remembered(
-            engine: memory, source: settings.source, patches: settings.patches,
+            engine: saved, source: settings.source, patches: settings.patches,
             lastRefresh: lastRefresh)
-        try state.write(ReportJSON.bytes(of: remembered), as: "memory.json", mode: 0o600)
+        try state.write(ReportJSON.bytes(of: remembered), as: "saved-state.json", mode: 0o600)
     }
 
-    /// Sets an alarm; where even that fails, the daemon is of no use and systemd makes a new one.
+    /// Sets an alarm; without alarms the daemon is of no use, so it fails and systemd restarts it.
     private func set(_ alarm: Alarm?, at time: UInt64) {
         do throws(SystemError) {
             try alarm?.set(at: time)
         } catch {
-            journal.send(.init(.refreshFailed, "Stopping to be restarted: \(error)"))
+            failure = error
             loop.exit(1)
         }
     }

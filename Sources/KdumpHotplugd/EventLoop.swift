@@ -4,52 +4,48 @@ internal import CSystemd
 internal import Engine
 internal import Glibc
 
-/// The one loop of the one thread: calls back when a descriptor is readable, a signal came, or it
-/// is time.
+/// The event loop of the only thread: it calls back when a descriptor is readable, a signal has come
+/// or a timer expires.
 ///
-/// sd-event rather than a loop of our own, because it also feeds systemd's watchdog, and does so
-/// only while the loop turns: a daemon that hangs is restarted. It knows nothing of what it
-/// watches, and it is not for use from a second thread.
+/// It is sd-event because that also feeds systemd's watchdog, and only while the loop runs: a daemon
+/// that hangs is restarted. It must not be used from a second thread.
 ///
-/// A closure that is handed over lives as long as what it waits for: it is kept by its event
-/// source, and that by the loop (or by its ``Alarm``). There is nothing to cancel or to collect.
+/// Each event source keeps its closure, and the loop (or an ``Alarm``) keeps the source. There is
+/// nothing to cancel or to free.
 final class EventLoop {
     private let event: Event
 
-    /// Blocks the signals the loop hands out, ignores those that would end the daemon for nothing,
-    /// and makes the loop.
+    /// Blocks the signals that the loop delivers, ignores those that would kill the daemon for no
+    /// reason, and creates the loop.
     ///
-    /// Both the mask and the ignored signals pass to child processes: a child must be started with
-    /// an empty mask and with default actions.
+    /// Child processes inherit the mask and the ignored signals: start a child with an empty mask and
+    /// default actions.
     ///
     /// The corresponding C functions are `sigprocmask`, `signal` and `sd_event_new`.
     init() throws(SystemError) {
-        // Blocked before anything else: a signal in between would take its default action and end
-        // the daemon.
-        var handed = sigset_t()
-        unsafe sigemptyset(&handed)
-        for signal in [SIGHUP, SIGINT, SIGTERM] { unsafe sigaddset(&handed, signal) }
-        if unsafe sigprocmask(SIG_BLOCK, &handed, nil) < 0 {
+        // Blocked first: until then a signal would take its default action and kill the daemon.
+        var delivered = sigset_t()
+        unsafe sigemptyset(&delivered)
+        for signal in [SIGHUP, SIGINT, SIGTERM] { unsafe sigaddset(&delivered, signal) }
+        if unsafe sigprocmask(SIG_BLOCK, &delivered, nil) < 0 {
             throw SystemError("block signals", errno: errno)
         }
-        // SIGPIPE: standard error may be a pipe whose reader has gone. SIGIO: the
-        // kernel tells so of a writer that waits for the lease on a file being loaded (the engine's
-        // ImageFile). Neither is a reason to die.
-        for pointless in [SIGPIPE, SIGIO] { signal(pointless, SIG_IGN) }
+        // SIGPIPE: standard error may be a pipe without a reader. SIGIO: the kernel sends it when a
+        // writer waits for the lease on a file that is being loaded (the engine's ImageFile).
+        for harmless in [SIGPIPE, SIGIO] { signal(harmless, SIG_IGN) }
         var made: Event?
         try EventLoop.check("make an event loop", unsafe sd_event_new(&made))
         guard let made else { throw SystemError("make an event loop", errno: ENOMEM) }
         event = made
     }
 
-    /// The time in microseconds of CLOCK_MONOTONIC, the clock of every ``Alarm``.
+    /// The time now in microseconds of CLOCK_MONOTONIC, the clock of every ``Alarm``.
     ///
-    /// It is the time of asking, not the one at which the loop last woke up: loading a crash
-    /// kernel takes seconds, and a pause that is to follow it must not have passed meanwhile.
-    ///
+    /// It is not the time at which the loop last woke up: a load takes seconds, and a pause after it
+    /// must not have passed already.
     var now: UInt64 { MonotonicClock.microseconds() }
 
-    /// Calls `body` whenever `fd` has something to read, an error to collect included.
+    /// Calls `body` whenever `fd` has something to read or an error.
     ///
     /// The corresponding C function is `sd_event_add_io`.
     func whenReadable(_ fd: CInt, _ body: @escaping () -> Void) throws(SystemError) {
@@ -61,7 +57,7 @@ final class EventLoop {
         try leave(source)
     }
 
-    /// Calls `body` whenever `signal`, which must be one of those blocked at the start, has come.
+    /// Calls `body` whenever `signal` has come; it must be one of those that `init` blocks.
     ///
     /// The corresponding C function is `sd_event_add_signal`.
     func whenSignalled(_ signal: CInt, _ body: @escaping () -> Void) throws(SystemError) {
@@ -73,7 +69,7 @@ final class EventLoop {
         try leave(source)
     }
 
-    /// Makes an alarm that calls `body`, and that is not yet set.
+    /// Creates an alarm that calls `body`; it is not set yet.
     ///
     /// The corresponding C function is `sd_event_add_time`.
     func makeAlarm(_ body: @escaping () -> Void) throws(SystemError) -> Alarm {
@@ -85,14 +81,14 @@ final class EventLoop {
         return try Alarm(source)
     }
 
-    /// Tells systemd at regular intervals that the loop turns; false where nobody asked for that.
+    /// Tells systemd at regular intervals that the loop runs; false where the watchdog is off.
     ///
     /// The corresponding C function is `sd_event_set_watchdog`.
     func keepWatchdogFed() throws(SystemError) -> Bool {
         try EventLoop.check("feed the watchdog", event.setWatchdog(1)) > 0
     }
 
-    /// Turns the loop until ``exit(_:)``, and returns what was said there.
+    /// Runs the loop until ``exit(_:)``, and returns the code given there.
     ///
     /// The corresponding C function is `sd_event_loop`.
     func run() throws(SystemError) -> CInt {
@@ -103,16 +99,16 @@ final class EventLoop {
     ///
     /// The corresponding C function is `sd_event_exit`.
     func exit(_ code: CInt) {
-        // It fails only on a loop that has ended already, which is what is wanted.
+        // It fails only on a loop that has already ended.
         _ = event.exit(code)
     }
 
-    /// Leaves the source to the loop, which drops it when it ends itself.
+    /// Leaves the source to the loop, which frees it at its own end.
     private func leave(_ source: EventSource) throws(SystemError) {
         try EventLoop.check("keep an event source", source.setFloating(1))
     }
 
-    /// Makes a source that owns `body`: with the source goes the closure.
+    /// Creates a source that owns `body`.
     private static func source(
         _ operation: String, _ body: @escaping () -> Void,
         _ add: (inout EventSource?, UnsafeMutableRawPointer) -> CInt
@@ -128,7 +124,7 @@ final class EventLoop {
         return added
     }
 
-    /// Turns a negated error number, systemd's way to report a failure, into an error.
+    /// Throws an error for a negative result, which is systemd's negated error number.
     @discardableResult
     fileprivate static func check(
         _ operation: String, _ result: CInt
@@ -138,15 +134,15 @@ final class EventLoop {
     }
 }
 
-/// An alarm clock of the loop: rings once for each time that it is set.
+/// An alarm clock of the loop: it rings once each time that it is set.
 ///
-/// Setting it again moves it. It ends with its last reference, even if it was to ring.
+/// Setting it again moves it. Without references it ends, even if it is set.
 final class Alarm {
     /// How late it may ring, in microseconds.
     ///
-    /// The latitude lets the kernel wake up once for several timers. sd-event's default is 250 ms,
-    /// longer than the pause that ends a burst; 1 ms is nothing to that pause, and cheap for a
-    /// daemon that sleeps unless something is hot-plugged.
+    /// This lets the kernel wake up once for several timers. sd-event's default is 250 ms, longer
+    /// than the pause that ends a burst; 1 ms is short compared with it, and cheap for a daemon that
+    /// sleeps unless something is hot-plugged.
     fileprivate static let accuracy: UInt64 = 1000
 
     private let source: EventSource
@@ -156,7 +152,7 @@ final class Alarm {
         try clear()
     }
 
-    /// Lets it ring at a time of ``EventLoop/now``'s clock; at once if that has passed.
+    /// Makes it ring at a time of the clock of ``EventLoop/now``; at once if that has passed.
     ///
     /// The corresponding C functions are `sd_event_source_set_time` and
     /// `sd_event_source_set_enabled`.
@@ -165,7 +161,7 @@ final class Alarm {
         try EventLoop.check("set a timer", source.setEnabled(CInt(SD_EVENT_ONESHOT)))
     }
 
-    /// Keeps it from ringing until it is set again.
+    /// Clears it: it does not ring until it is set again.
     ///
     /// The corresponding C function is `sd_event_source_set_enabled`.
     func clear() throws(SystemError) {
@@ -173,7 +169,7 @@ final class Alarm {
     }
 }
 
-/// A closure in the form in which C carries it: a pointer that holds one reference.
+/// A closure as C can hold it: a pointer that owns one reference.
 private final class Handler {
     private let body: () -> Void
 
@@ -181,14 +177,14 @@ private final class Handler {
         self.body = body
     }
 
-    /// Calls the closure; the answer 0 keeps its source alive.
+    /// Calls the closure; returning 0 keeps its source enabled.
     static func call(_ handler: UnsafeMutableRawPointer?) -> CInt {
         guard let handler = unsafe handler else { return 0 }
         unsafe Unmanaged<Handler>.fromOpaque(handler).takeUnretainedValue().body()
         return 0
     }
 
-    /// Gives up the reference that C held.
+    /// Releases the reference that C owned.
     static func release(_ handler: UnsafeMutableRawPointer?) {
         guard let handler = unsafe handler else { return }
         unsafe Unmanaged<Handler>.fromOpaque(handler).release()

@@ -3,34 +3,38 @@
 internal import CSystemd
 internal import Glibc
 
-/// Everything that the daemon may tell an operator; one message for each decision.
+/// The kinds of messages that the daemon sends to the journal, one for each decision.
 ///
-/// The raw value is the MESSAGE_ID, by which `journalctl -x` finds the paragraph that explains it
-/// in systemd/kdump-hotplugd.catalog. An id is never given to another meaning.
+/// The raw value is the MESSAGE_ID. `journalctl -x` uses it to find the explanation in
+/// systemd/kdump-hotplugd.catalog. An id never gets another meaning.
 enum JournalEntry: String, CaseIterable {
-    /// The daemon has made its first audit and does its work.
+    /// The daemon has made its first look and is at work.
     case started = "8e277c4fc7e94118a59361d920c25dd6"
-    /// There is nothing to keep right: no reserved memory, or nothing loaded there.
+    /// There is no crash kernel to keep up to date: no reserved memory, or nothing loaded there.
     case idle = "81610b4b8a2943218228033f6d401cc2"
-    /// The machine changed, and nothing has to be done: the crash kernel covers it.
+    /// The crash kernel covers the machine, and nothing had to be loaded.
     case current = "fad8adb3940c42ec874063d45abd604a"
-    /// The crash kernel was made to cover the machine again.
+    /// The crash kernel was refreshed.
     case refreshed = "2600c549197a42319dadf1a39fe8ead5"
-    /// The image is stale, and the kernel, which keeps it up by itself, is given a moment.
+    /// The crash kernel covers the machine, but will not cover it after the next hotplug.
+    case atRisk = "c0d157d154cd4d69942f02e9fd41f35f"
+    /// It is not known what a crash now would leave.
+    case unverified = "9b9a476a59b347cabd8696c0ec7ae0fb"
+    /// The image is stale, and the kernel is expected to update it.
     case waiting = "21e0e362495b4d2ebd227ae45b3564cb"
-    /// The kernel is busy with another load; the daemon tries again soon.
+    /// A refresh has to wait for another load; the daemon tries again soon.
     case retry = "7d8b4829298e4f89992d2694254a02ae"
-    /// A refresh failed; the image that was loaded is still there, but stale.
+    /// A refresh failed; the old image is still loaded.
     case refreshFailed = "c13ce2cfb444426092e65bc6c84dda45"
-    /// A load failed after the old image was dropped: a crash now leaves no dump.
+    /// A load failed after the kernel dropped the old image: a crash now leaves no dump.
     case unprotected = "4105ccbf72cc48549d0d5d8ff7e7e904"
-    /// A refresh is needed, but something that only an operator can change is in the way.
+    /// A refresh is needed, but is not possible until the operator removes an obstacle.
     case obstacle = "969e706a8ca547b1bdfc93db5fed3f7d"
-    /// The kernel dropped hotplug events; the daemon looks at the machine instead.
+    /// The kernel dropped hotplug events; the daemon checks the machine itself.
     case eventsLost = "f5f7cb7bebff4e339178cf8af8b40bfa"
-    /// The daemon cannot write down what it found, for other readers and for its next life.
+    /// The daemon cannot save its report and its state.
     case unrecorded = "5cc4286eb94f496bb4881df3bdc4dd45"
-    /// The daemon ends because it was asked to; the crash kernel stays as it is.
+    /// The daemon was told to stop; the crash kernel stays as it is.
     case stopping = "d2d24497349340cd93b035957f37d53e"
 
     /// How much it matters, as a level of syslog(3).
@@ -38,40 +42,45 @@ enum JournalEntry: String, CaseIterable {
         switch self {
         case .unprotected: LOG_ALERT
         case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
-        case .eventsLost, .retry: LOG_WARNING
+        case .atRisk, .unverified, .eventsLost, .retry: LOG_WARNING
         case .started, .idle, .refreshed: LOG_NOTICE
         case .current, .waiting, .stopping: LOG_INFO
         }
     }
 }
 
-/// The way to the journal, which is where the daemon tells what it decided.
+/// Sends messages to the journal.
 ///
-/// It writes what it is given: which sentence belongs to which decision is said where the decision
-/// is made. Where standard error does not lead to the journal, as in a terminal, the sentence goes
-/// there too.
+/// It only sends; `Announcement` and `Daemon` choose message and text. Where standard error is not
+/// connected to the journal, as in a terminal, the text goes there too.
 struct Journal {
-    /// The names of the fields that a message may have beside its text.
+    /// The fields that a message may have beside its text.
     enum Field: String, CaseIterable {
-        /// What was found, in the words of `--check`.
+        /// How bad the state is: `verdict` of `--check --json`.
         case verdict = "KDUMP_VERDICT"
-        /// How long a crash would have left no dump, in microseconds.
+        /// Why, in one sentence: `summary` of `--check --json`.
+        case summary = "KDUMP_SUMMARY"
+        /// What was found, in one word.
+        case state = "KDUMP_STATE"
+        /// How long the machine was unprotected, in microseconds.
         case window = "KDUMP_WINDOW_USEC"
-        /// How the crash kernel was refreshed.
+        /// How the crash kernel was refreshed: patch, replay or reload.
         case refresh = "KDUMP_REFRESH"
-        /// The error number behind a failure; systemd's own name for it.
+        /// What prevented a refresh.
+        case obstacle = "KDUMP_OBSTACLE"
+        /// The error number of a failure; systemd's own name for it.
         case errno = "ERRNO"
     }
 
-    /// One message: what kind it is, the sentence to read, and the facts to search for.
+    /// One message: its kind, its text, and fields to search for.
     struct Message {
         private let entry: JournalEntry
         private let facts: [(Field, String)]
         private let place: (file: String, line: Int, function: String)
-        /// The sentence to read.
+        /// The text.
         let text: String
 
-        /// Creates a message; the last three arguments are for the compiler to fill in.
+        /// Creates a message; the compiler fills in the last three arguments.
         init(
             _ entry: JournalEntry, _ text: String, _ facts: [(Field, String)] = [],
             file: String = #fileID, line: Int = #line, function: String = #function
@@ -84,7 +93,7 @@ struct Journal {
 
         /// The fields of the journal entry, each as `NAME=value`.
         ///
-        /// What is not here is added by libsystemd (SYSLOG_IDENTIFIER) and by the journal.
+        /// libsystemd (SYSLOG_IDENTIFIER) and the journal add more.
         var fields: [String] {
             [
                 "MESSAGE=\(text)",
@@ -97,10 +106,10 @@ struct Journal {
         }
     }
 
-    /// Whether a reader of standard error would otherwise see nothing.
+    /// Whether to write the text to standard error too.
     private let echoes: Bool
 
-    /// Creates a way to the journal.
+    /// Finds out whether standard error leads to the journal.
     ///
     /// The corresponding C functions are `getenv` and `fstat`.
     init() {
@@ -113,7 +122,7 @@ struct Journal {
 
     /// Sends a message.
     ///
-    /// A failure is not reported: this is where it would be reported to.
+    /// A failure is not reported: there is nowhere to report it.
     ///
     /// The corresponding C function is `sd_journal_sendv`.
     func send(_ message: Message) {
@@ -124,17 +133,17 @@ struct Journal {
         if echoes { Journal.echo(message.text) }
     }
 
-    /// Judges whether the text must also go to standard error, an open file that is described by
-    /// its device and inode; nil where there is none.
+    /// Returns whether the text must also go to standard error, which is given by its device and
+    /// inode; `nil` where it is closed.
     ///
     /// systemd sets JOURNAL_STREAM to the device and inode of the stream that it connected to the
-    /// journal. The variable survives a redirection, so the two are to be compared.
+    /// journal. The variable survives a redirection, so the two must be compared.
     static func echoes(stream: String?, standardError: (device: UInt, inode: UInt)?) -> Bool {
         guard let standardError else { return false }
         return stream != "\(standardError.device):\(standardError.inode)"
     }
 
-    /// Lends `fields` in the form that writev(2) takes, one vector for each.
+    /// Calls `body` with `fields` in the form that writev(2) takes, one vector for each.
     static func withVectors(
         of fields: [String], _ body: (UnsafeBufferPointer<iovec>) -> Void
     ) {

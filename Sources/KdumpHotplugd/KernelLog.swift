@@ -3,25 +3,25 @@
 internal import Engine
 internal import Glibc
 
-/// The kernel's own messages, read for those in which it admits that it did not keep an image up.
+/// The kernel log, watched for messages about the kernel's own updates of the image.
 ///
-/// A kernel that updates the image by itself gives up when the kexec lock is held or the core header
-/// is too small, and says so only here, with the prefix "crash hp:" (kernel/crash_core.c). Like a
-/// uevent, such a message is a hint to look and nothing more.
+/// A kernel that updates the image itself gives up when the kexec lock is held or the core header is
+/// too small, and reports that only here, with the prefix "crash hp:" (kernel/crash_core.c). Like a
+/// uevent, such a message is only a hint to look.
 final class KernelLog {
     /// The descriptor that is readable when there is something to ``drain()``.
     let fd: CInt
 
-    /// How the kernel's crash hotplug code begins its messages (`pr_fmt` of kernel/crash_core.c).
-    private static let sign = Array("crash hp:".utf8)
-    /// The longest record that the kernel gives, in bytes (kernel/printk/internal.h,
+    /// The prefix of the kernel's crash hotplug code (`pr_fmt` of kernel/crash_core.c).
+    private static let prefix = Array("crash hp:".utf8)
+    /// The longest record of the kernel, in bytes (kernel/printk/internal.h,
     /// PRINTK_MESSAGE_MAX); a smaller buffer gets EINVAL.
     private static let longestRecord = 2_048
 
     /// Opens the log at its end.
     ///
     /// The corresponding C functions are `open` and `lseek`.
-    /// - Throws: A `SystemError` where it cannot be read; then those messages go unnoticed.
+    /// - Throws: A `SystemError` where the log cannot be read.
     init() throws(SystemError) {
         fd = unsafe open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard fd >= 0 else { throw SystemError("open /dev/kmsg", errno: errno) }
@@ -30,7 +30,7 @@ final class KernelLog {
 
     deinit { close(fd) }
 
-    /// Reads everything that has come, and returns whether any of it is about the crash image.
+    /// Reads all new records, and returns whether any of them is about the crash image.
     ///
     /// The corresponding C function is `read`; each call gives one record.
     func drain() -> Bool {
@@ -41,9 +41,9 @@ final class KernelLog {
                 unsafe read(fd, record.baseAddress, record.count)
             }
             if count > 0 {
-                found = found || KernelLog.isAdmission(record[..<count])
+                found = found || KernelLog.isAboutImage(record[..<count])
             } else if count < 0 && (errno == EPIPE || errno == EINTR) {
-                // EPIPE: records were overwritten before they were read, one of ours perhaps.
+                // EPIPE: records were overwritten before they were read, maybe one of these.
                 found = found || errno == EPIPE
             } else {
                 return found
@@ -51,9 +51,9 @@ final class KernelLog {
         }
     }
 
-    /// Whether a record is one of those messages; its text follows the first semicolon.
-    static func isAdmission(_ record: ArraySlice<UInt8>) -> Bool {
+    /// Whether a record is such a message; its text follows the first semicolon.
+    static func isAboutImage(_ record: ArraySlice<UInt8>) -> Bool {
         guard let semicolon = record.firstIndex(of: UInt8(ascii: ";")) else { return false }
-        return record[(semicolon + 1)...].starts(with: sign)
+        return record[(semicolon + 1)...].starts(with: prefix)
     }
 }

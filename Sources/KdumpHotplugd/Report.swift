@@ -4,13 +4,12 @@ internal import Engine
 
 /// The facts of one look, as `--check` prints them and the state file keeps them.
 ///
-/// Its property names are the keys of `--check --json` (DESIGN.md section 8, and the man page). It
-/// is made from a look and knows how bad that is; how it is written is `ReportText`'s and
-/// `ReportJSON`'s business.
+/// Its property names are the keys of `--check --json` (see the man page). It judges nothing:
+/// `Assessment` does, and `ReportText` and `ReportJSON` write it.
 struct Report: Codable, Equatable {
     /// A run of physical addresses.
     struct Range: Codable, Equatable {
-        /// The first address, in hexadecimal; left out where the reader may not know it.
+        /// The first address, in hexadecimal; left out for unprivileged readers.
         var start: String?
         /// The size in bytes.
         let size: UInt64
@@ -21,26 +20,26 @@ struct Report: Codable, Equatable {
         }
     }
 
-    /// Whether the image is whole.
+    /// Whether the image is intact.
     enum Integrity: String, Codable {
-        /// Its digest was made anew and fits.
+        /// The digest was computed and matches.
         case verified
-        /// It does not: a crash would hang.
+        /// It does not match: a crash would hang.
         case mismatch
-        /// It has none.
+        /// The image has no digest.
         case none
-        /// It was not or could not be looked at.
+        /// It was not or could not be checked.
         case unknown
     }
 
     /// The capture kernel's command line.
     struct CommandLine: Codable, Equatable {
         let text: String
-        /// The parameters that this machine needs and the text lacks.
+        /// The parameters that this machine needs and that are missing.
         let lacks: [String]
     }
 
-    /// What the look at the machine cost.
+    /// What the look cost.
     struct Cost: Codable, Equatable {
         /// How many bytes of the kernel's memory were read.
         let bytesRead: UInt64
@@ -58,9 +57,9 @@ struct Report: Codable, Equatable {
     /// RAM, in bytes, without reserved memory.
     struct Memory: Codable, Equatable {
         let present: UInt64
-        /// How much of it the crash kernel lists; left out where nobody can tell.
+        /// How much of it the crash kernel lists; left out where that is unknown.
         let covered: UInt64?
-        /// The same in percent, cut: 100 only where nothing is missing.
+        /// The same in percent, rounded down: 100 only where nothing is missing.
         let coveredPercent: Int?
         var missing: [Range]
         var phantom: [Range]
@@ -73,26 +72,26 @@ struct Report: Codable, Equatable {
         let phantom: [Int]
     }
 
-    /// How the image is brought up to date.
+    /// How the image is refreshed.
     enum Method: String, Codable {
-        /// By loading the parts that changed.
+        /// Only the parts that changed are loaded.
         case patch
-        /// By loading all of it again from reserved memory, after a patch failed.
+        /// The same image is loaded again from reserved memory, after a patch failed.
         case replay
-        /// By loading all of it again from files.
+        /// All of it is loaded from files.
         case reload
-        /// Not at all: the kernel does, or nothing can go stale.
+        /// The daemon does not refresh it: the kernel does, or it cannot go stale.
         case none
     }
 
     /// What a reload would load.
     struct Reload: Codable, Equatable {
-        /// The paths of the kernel and the initrd; left out where nobody says.
+        /// The paths of the kernel and the initrd; left out where none is configured.
         let kernel: String?
         let initrd: String?
-        /// The file that says so; left out where the operator's settings do.
+        /// The file that sets them; left out where the operator's settings do.
         let from: String?
-        /// What bars it; left out where nothing does.
+        /// What prevents it; left out where nothing does.
         let obstacle: String?
 
         init(_ ways: Engine.Ways) {
@@ -112,18 +111,18 @@ struct Report: Codable, Equatable {
         let window: UInt64
     }
 
-    /// What is known of the daemon.
+    /// The state of the daemon.
     struct Daemon: Codable, Equatable {
         var running: Bool
         var pid: Int32?
         var lastRefresh: LastRefresh?
     }
 
-    let verdict: Level
+    let verdict: Severity
     let summary: String
-    /// Whether a crash kernel is loaded; left out where nobody can tell.
+    /// Whether a crash kernel is loaded; left out where that is unknown.
     let loaded: Bool?
-    /// The system call that loaded the image; left out where nobody can tell.
+    /// The system call that loaded the image; left out where that is unknown.
     let loader: String?
     var coreHeader: CoreHeader?
     let integrity: Integrity
@@ -136,7 +135,7 @@ struct Report: Codable, Equatable {
     /// What a reload would load, and whether it could; left out where none is ever needed.
     let reload: Reload?
     let obstacles: [String]
-    /// What bars a patch, so that a reload must do; left out where nothing does.
+    /// What prevents a patch, so that a reload is needed; left out where nothing does.
     let patchObstacle: String?
     var daemon: Daemon
     let audit: Cost?
@@ -155,14 +154,12 @@ extension Report.Method {
 }
 
 extension Report {
-    /// Makes the report of a look.
-    init(of look: Engine.Look, ways: Engine.Ways, daemon: Daemon) {
+    /// Makes the report of a look and its assessment.
+    init(of look: Engine.Look, _ assessment: Assessment, ways: Engine.Ways, daemon: Daemon) {
         let seen = look.observation
-        let needsLoads = look.verdict.needsLoads(keptUp: seen.keepsUp == true)
-        let obstacle = needsLoads ? look.verdict.obstacle(ways) : nil
         self.daemon = daemon
         audit = Cost(bytesRead: look.byteCount, microseconds: look.microseconds)
-        (verdict, summary) = Level.judge(look, obstacle: obstacle, daemon: daemon)
+        (verdict, summary) = (assessment.severity, assessment.sentence)
         loaded = seen.support.isLoaded ?? false
         loader = seen.image?.maker?.rawValue
         coreHeader = seen.image.map {
@@ -175,10 +172,11 @@ extension Report {
         reserved = seen.reserved.value?.map(Range.init)
         kernelKeepsUp = seen.keepsUp == true
         let isPatchable = look.verdict.isPatchable
+        let needsLoads = look.verdict.needsLoads(keptUp: kernelKeepsUp)
         refresh = needsLoads ? isPatchable && ways.patch == nil ? .patch : .reload : .none
         reload = look.verdict.mayNeedReload ? Reload(ways) : nil
         patchObstacle = isPatchable ? ways.patch.map { "\($0)" } : nil
-        obstacles = obstacle.map { ["\($0)"] } ?? []
+        obstacles = assessment.obstacle.map { ["\($0)"] } ?? []
         guard let live = seen.live.value else {
             (memory, cpus) = (nil, nil)
             return
@@ -206,7 +204,7 @@ extension Report {
         }
     }
 
-    /// The report without the physical addresses that the kernel hides from ordinary users.
+    /// The report without physical addresses, which the kernel hides from unprivileged users.
     var withoutAddresses: Report {
         var report = self
         let hide: (Range) -> Range = { range in

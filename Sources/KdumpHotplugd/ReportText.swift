@@ -2,7 +2,7 @@
 
 internal import Engine
 
-/// A report for people: the verdict and what it means first, then a line for each fact.
+/// A report for people: first the verdict and its sentence, then a line for each fact.
 enum ReportText {
     /// Writes a report; `now` is the time in seconds since 1970.
     static func lines(of report: Report, now: Int, inColour: Bool = false) -> [String] {
@@ -14,18 +14,18 @@ enum ReportText {
         }
         add("loaded", loaded(report))
         add("reserved", reserved(report.reserved))
-        if report.loaded == true { add("kept up by", keeper(of: report)) }
+        if report.loaded == true { add("updated by", updater(of: report)) }
         if let header = report.coreHeader {
             add("core header", text(header.place) + ", \(header.entries) entries")
         }
         if report.loaded == true { add("integrity", integrity(report.integrity)) }
         if let line = report.commandLine {
             add("command line", line.text)
-            for parameter in line.lacks { lines.append("  lacking: \(parameter)") }
+            for parameter in line.lacks { lines.append("  missing: \(parameter)") }
         }
         if let memory = report.memory {
             add("memory", ByteCount(memory.present).description + coverage(memory))
-            lines += ranges("missing", memory.missing) + ranges("gone", memory.phantom)
+            lines += ranges("missing", memory.missing) + ranges("removed", memory.phantom)
         }
         if let cpus = report.cpus {
             add("CPUs", "\(NumberSet(Set(cpus.present)))" + difference(cpus))
@@ -42,9 +42,9 @@ enum ReportText {
     }
 
     /// Green, yellow, red or magenta, and bold, by the codes of ECMA-48.
-    private static func coloured(_ text: String, _ level: Level) -> String {
+    private static func coloured(_ text: String, _ severity: Severity) -> String {
         let colour =
-            switch level {
+            switch severity {
             case .ok: 32
             case .warning: 33
             case .critical: 31
@@ -55,9 +55,9 @@ enum ReportText {
 
     private static func integrity(_ integrity: Report.Integrity) -> String {
         switch integrity {
-        case .verified: "verified: the digest fits the contents"
-        case .mismatch: "MISMATCH: a crash would hang before the capture kernel"
-        case .none: "not checked: the image has no digest"
+        case .verified: "verified: the digest matches the contents"
+        case .mismatch: "MISMATCH: a crash would hang before the capture kernel starts"
+        case .none: "no digest: damage would go unnoticed"
         case .unknown: "unknown"
         }
     }
@@ -69,7 +69,7 @@ enum ReportText {
 
     private static func reserved(_ ranges: [Report.Range]?) -> String {
         guard let ranges else { return "unknown" }
-        guard !ranges.isEmpty else { return "nothing" }
+        guard !ranges.isEmpty else { return "none" }
         return ranges.map(text).joined(separator: ", ")
     }
 
@@ -77,22 +77,17 @@ enum ReportText {
         "\(ByteCount(range.size))" + (range.start.map { " at \($0)" } ?? "")
     }
 
-    private static func keeper(of report: Report) -> String {
+    private static func updater(of report: Report) -> String {
         if report.kernelKeepsUp { return "the kernel" }
-        switch report.refresh {
-        case .none: return "nobody: it never goes stale"
-        case .reload where !report.obstacles.isEmpty: return "nobody"
-        case .patch:
-            return report.daemon.running ? "kdump-hotplugd, by patching it in place" : "nobody"
-        case .reload, .replay:
-            return report.daemon.running ? "kdump-hotplugd, by reloading it" : "nobody"
-        }
+        guard report.refresh != .none else { return "nothing: it never goes stale" }
+        guard report.daemon.running, report.obstacles.isEmpty else { return "nothing" }
+        return "kdump-hotplugd, by \(report.refresh.rawValue)"
     }
 
     private static func source(of reload: Report.Reload?) -> String? {
         guard let reload, let kernel = reload.kernel else { return nil }
         let files = kernel + (reload.initrd.map { " with \($0)" } ?? "")
-        return files + (reload.from.map { ", by \($0)" } ?? "")
+        return files + (reload.from.map { ", set in \($0)" } ?? "")
     }
 
     private static func coverage(_ memory: Report.Memory) -> String {
@@ -108,7 +103,7 @@ enum ReportText {
 
     private static func difference(_ cpus: Report.Processors) -> String {
         (cpus.missing.isEmpty ? "" : ", missing \(NumberSet(Set(cpus.missing)))")
-            + (cpus.phantom.isEmpty ? "" : ", gone \(NumberSet(Set(cpus.phantom)))")
+            + (cpus.phantom.isEmpty ? "" : ", removed \(NumberSet(Set(cpus.phantom)))")
     }
 
     private static func lastRefresh(_ refresh: Report.LastRefresh?, now: Int) -> String {

@@ -2,45 +2,43 @@
 
 internal import Engine
 
-/// How findings are put into words: the status line, the journal and `--check` all say the same.
+/// The words for what was seen and done.
 ///
-/// Every sentence stands without its full stop and begins so that it can follow a colon or a dash.
+/// Every clause starts in lower case and has no full stop, so that it can follow a colon or a dash.
 /// Nothing is judged here.
 enum Sentences {
     /// Says what a look means for a crash right now.
     static func meaning(of look: Engine.Look) -> String {
         switch look.verdict {
         case .unsupported:
-            "a crash now leaves no dump: this kernel is built without kexec"
+            "a crash now leaves no dump: this kernel was built without kexec"
         case .nothingReserved:
             "a crash now leaves no dump: no memory is reserved for a crash kernel;"
                 + " add crashkernel=256M or more to the kernel command line and reboot"
         case .nothingLoaded where look.observation.remembered != nil:
-            "a crash now leaves no dump: at this moment no crash kernel is loaded;"
-                + " one is being loaded, or somebody has unloaded it"
+            "a crash now leaves no dump: no crash kernel is loaded;"
+                + " it was unloaded, or another program is about to load one"
         case .nothingLoaded:
             "a crash now leaves no dump: no crash kernel is loaded;"
                 + " start the kdump service of this distribution"
         case .lost:
-            "a crash now leaves no dump: the crash kernel was lost when a load failed"
+            "a crash now leaves no dump: a load failed after the old image was dropped"
         case .neverStale:
-            "the crash kernel is loaded, and on this architecture it never goes stale"
+            "a crash kernel is loaded, and on this architecture it never goes stale"
         case .current:
             "the crash kernel covers \(extent(of: look))"
-        case .waiting(let coverage):
-            staleness(coverage, of: look) + "; the kernel itself is about to see to that"
-        case .stale(let coverage):
+        case .waiting(let coverage), .stale(let coverage):
             staleness(coverage, of: look)
         case .broken(let reason):
-            "a crash now leaves no dump: the loaded image is damaged, \(reason)"
-        case .undumpable(let needs):
+            "a crash now leaves no dump: the loaded image is damaged: \(reason)"
+        case .missingParameter(let needs):
             "a crash now loses hot-added memory: the crash kernel's command line lacks "
-                + needs.map(\.parameter).joined(separator: " and ")
+                + list(needs.map(\.parameter))
         case .trusted(let reason):
-            "the kernel says that it keeps the crash kernel current; that cannot be verified:"
+            "the kernel says that it keeps the crash kernel up to date; this cannot be verified:"
                 + " \(reason)"
         case .unverified(let reason):
-            "a crash kernel is loaded, but whether it is current cannot be told: \(reason)"
+            "a crash kernel is loaded, but it cannot be verified: \(reason)"
         }
     }
 
@@ -52,17 +50,16 @@ enum Sentences {
             let memory = coverage.missingMemory.byteCount
             var losses = memory > 0 ? ["\(ByteCount(memory)) of \(ByteCount(total)) RAM"] : []
             if !coverage.missingCPUs.isEmpty { losses.append(processors(coverage.missingCPUs)) }
-            parts.append("a crash now loses " + losses.joined(separator: " and "))
+            parts.append("a crash now loses " + list(losses))
         }
-        var ghosts: [String] = []
+        var phantoms: [String] = []
         if !coverage.phantomMemory.isEmpty {
-            ghosts.append("\(ByteCount(coverage.phantomMemory.byteCount)) of RAM")
+            phantoms.append("\(ByteCount(coverage.phantomMemory.byteCount)) of RAM")
         }
-        if !coverage.phantomCPUs.isEmpty { ghosts.append(processors(coverage.phantomCPUs)) }
-        if !ghosts.isEmpty {
+        if !coverage.phantomCPUs.isEmpty { phantoms.append(processors(coverage.phantomCPUs)) }
+        if !phantoms.isEmpty {
             parts.append(
-                "the crash kernel lists " + ghosts.joined(separator: " and ") + " that "
-                    + "the machine no longer has")
+                "the crash kernel lists \(list(phantoms)) that the machine no longer has")
         }
         return parts.joined(separator: "; ")
     }
@@ -73,17 +70,41 @@ enum Sentences {
     }
 
     /// Says how much machine there is: `1.06 GiB of RAM and 3 CPUs`.
-    static func extent(of look: Engine.Look) -> String {
+    private static func extent(of look: Engine.Look) -> String {
         guard let live = look.observation.live.value else { return "the machine" }
         let cpus = live.cpus.count
         return "\(ByteCount(live.ram.byteCount)) of RAM and \(cpus) \(cpus == 1 ? "CPU" : "CPUs")"
     }
 
-    /// Says whom a load waits for.
-    static func held(by holder: LoadLock.Holder) -> String {
-        let who = holder.pid.map { "process \($0)" } ?? "another program"
-        return "\(who) holds \(holder.path) and is waited for"
+    /// Says what was done: `patched`, `patched 2 times, then reloaded`.
+    static func verbs(_ methods: [Engine.Refresh.Method]) -> String {
+        var runs: [(method: Engine.Refresh.Method, count: Int)] = []
+        for method in methods {
+            if runs.last?.method == method {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append((method, 1))
+            }
+        }
+        let words = runs.map { run in
+            let verb =
+                switch run.method {
+                case .patch: "patched"
+                case .replay: "loaded again from reserved memory"
+                case .reload: "reloaded"
+                }
+            return run.count == 1 ? verb : "\(verb) \(run.count) times"
+        }
+        return words.joined(separator: ", then ")
     }
+
+    /// Names the holder of a lock.
+    static func name(of holder: LoadLock.Holder) -> String {
+        holder.pid.map { "process \($0)" } ?? "another program"
+    }
+
+    /// Lists things: `CPU 1 and CPU 2`.
+    static func list(_ things: [String]) -> String { things.joined(separator: " and ") }
 
     /// Puts a duration in microseconds into words: `174 µs`, `812 ms`, `1.2 s`.
     static func duration(microseconds: UInt64) -> String {
@@ -104,7 +125,7 @@ enum Sentences {
         }
     }
 
-    /// Makes a sentence out of words that begin in the middle of one.
+    /// Makes the first letter a capital.
     static func capitalised(_ words: String) -> String {
         words.prefix(1).uppercased() + words.dropFirst()
     }

@@ -3,24 +3,24 @@
 internal import Engine
 internal import Glibc
 
-/// What the operator decided: from the command line, else from the environment that the unit fills
+/// The operator's settings: from the command line, else from the environment, which the unit reads
 /// from `/etc/default/kdump-hotplugd`.
 struct Settings: Equatable {
-    /// What a reload loads; `nil` where none was named.
+    /// What a reload loads; `nil` where the operator has not set it.
     let source: ImageSource?
-    /// Whether only what changed is loaded, where that is possible.
+    /// Whether to patch where that is possible.
     let patches: Bool
-    /// How long after the last look the machine is looked at without any event, in seconds; 0 never.
+    /// How long after the last look to look again without any event, in seconds; 0: never.
     let scrub: UInt64
-    /// How long a burst of events must have been quiet, in microseconds.
+    /// How long without an event a burst ends, in microseconds.
     let settle: UInt64
 
-    /// Why settings are refused: one sentence that names the setting.
+    /// Why settings are rejected: one sentence that names the setting.
     struct Flaw: Error, Equatable, CustomStringConvertible {
         let description: String
     }
 
-    /// The environment variables, each the twin of an option.
+    /// The environment variables, one for each option.
     enum Variable: String, CaseIterable {
         case kernel = "KDUMP_HOTPLUGD_KERNEL"
         case initrd = "KDUMP_HOTPLUGD_INITRD"
@@ -29,7 +29,7 @@ struct Settings: Equatable {
         case settle = "KDUMP_HOTPLUGD_SETTLE"
         case scrub = "KDUMP_HOTPLUGD_SCRUB"
 
-        /// What the process was started with; an empty variable counts as not set.
+        /// The value; an empty variable counts as not set.
         ///
         /// The corresponding C function is `getenv`.
         var value: String? {
@@ -40,17 +40,17 @@ struct Settings: Equatable {
         }
     }
 
-    /// The longest time to wait for quiet, in milliseconds: one minute of not being covered.
+    /// The longest settle time, in milliseconds: for a minute the image may be stale.
     private static let longestSettle: UInt64 = 60_000
-    /// How often to look without an event: an image that was damaged is found within minutes, and
-    /// a look costs milliseconds.
+    /// How often to look without an event: damage is found within minutes, and a look costs
+    /// milliseconds.
     private static let usualScrub: UInt64 = 300
     /// The longest time without a look, in seconds: a day.
     private static let longestScrub: UInt64 = 86_400
 
-    /// Combines options with their twins in the environment; an option wins.
+    /// Combines options and environment; an option wins.
     ///
-    /// - Throws: A `Flaw` for settings that contradict each other or say nothing sensible.
+    /// - Throws: A `Flaw` for settings that contradict each other or are out of range.
     init(
         kernel: String?, initrd: String?, commandLine: String?, settle: String?,
         scrub: String?, noPatch: Bool = false,
@@ -86,7 +86,7 @@ struct Settings: Equatable {
         case nil, "0": return false
         case "1": return true
         case .some(let text):
-            throw Flaw(description: "KDUMP_HOTPLUGD_NO_PATCH is 1 or 0, and not \(text)")
+            throw Flaw(description: "KDUMP_HOTPLUGD_NO_PATCH must be 0 or 1, not \(text)")
         }
     }
 
@@ -96,7 +96,7 @@ struct Settings: Equatable {
         guard let text else { return nil }
         guard let number = UInt64(text), number <= most else {
             throw Flaw(
-                description: "the \(name) \(text) is not a number of \(unit) from 0 to \(most)")
+                description: "the \(name) must be 0 to \(most) \(unit), not \(text)")
         }
         return number
     }

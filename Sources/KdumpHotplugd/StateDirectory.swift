@@ -3,15 +3,15 @@
 internal import Engine
 internal import Glibc
 
-/// `/run/kdump-hotplugd`: what the daemon tells unprivileged readers and its own next life.
+/// `/run/kdump-hotplugd`: what the daemon leaves for unprivileged readers and for its next start.
 ///
-/// `state.json` is the last report without physical addresses, for everyone. `memory.json` is what
-/// the engine remembers, for root: `/run` ends with the boot, as the loaded image does. `lock` is
-/// locked by the daemon that runs. It writes bytes and judges none.
+/// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is the
+/// state of the engine, for root; `/run` lasts until the next boot, as the loaded image does. The
+/// running daemon locks `lock`. This type only reads and writes bytes.
 struct StateDirectory {
     private let path: String
 
-    /// Where the state lies below a root.
+    /// The directory below a root.
     init(below root: SystemRoot) { path = root.path("/run/kdump-hotplugd") }
 
     /// Reads a file, or returns `nil` where there is none that can be read.
@@ -19,7 +19,7 @@ struct StateDirectory {
         try? SystemRoot(path).bytes(of: "/" + name)
     }
 
-    /// Writes a file so that a reader sees the old or the new one and never a part.
+    /// Writes a file so that a reader sees either the old or the new contents.
     ///
     /// The corresponding C functions are `open`, `write`, `fchmod` and `rename`.
     /// - Throws: A `SystemError` of the call that failed.
@@ -44,28 +44,28 @@ struct StateDirectory {
         }
     }
 
-    /// Makes the directory if it is missing, and takes the lock of the running daemon for as long as
-    /// this process lives; returns whether it could.
+    /// Creates the directory if necessary and takes the daemon's lock for the life of this process;
+    /// returns whether the lock was free.
     ///
     /// The corresponding C functions are `mkdir` and `fcntl`, with F_SETLK.
-    /// - Throws: A `SystemError` where the directory or the lock file cannot be made.
+    /// - Throws: A `SystemError` where the directory or the lock file cannot be created.
     func lock() throws(SystemError) -> Bool {
         if unsafe mkdir(path, 0o755) != 0 && errno != EEXIST {
             throw SystemError("mkdir \(path)", errno: errno)
         }
         let place = "\(path)/lock"
-        // Never closed: the lock goes with the process.
+        // Never closed: the lock ends with the process.
         let descriptor = unsafe open(place, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
-        // For everyone who asks who holds it, whatever the umask.
+        // Readable for everyone who asks for its holder, whatever the umask.
         fchmod(descriptor, 0o644)
         var whole = StateDirectory.wholeFile(F_WRLCK)
         return unsafe fcntl(descriptor, F_SETLK, &whole) == 0
     }
 
-    /// The process id of the daemon that runs, or `nil` where none does.
+    /// The process id of the running daemon, or `nil` where none is running.
     ///
-    /// It asks who holds the lock and takes none, so it cannot keep a daemon from starting.
+    /// It asks for the holder of the lock and does not take it, so it cannot keep a daemon from starting.
     ///
     /// The corresponding C function is `fcntl`, with F_GETLK.
     func runningDaemon() -> Int32? {
@@ -88,17 +88,17 @@ struct StateDirectory {
 struct State: Codable, Equatable {
     /// When, in seconds since 1970.
     let time: Int
-    /// What was found.
+    /// What it says.
     let report: Report
 }
 
-/// What the daemon needs to know in its next life.
+/// What the daemon needs to know after a restart.
 struct Remembered: Codable, Equatable {
-    /// What the engine remembers.
-    let engine: Engine.Memory
-    /// What a reload loads, so that `--check` can say whether it could.
+    /// The state of the engine.
+    let engine: Engine.SavedState
+    /// What a reload loads, for `--check`.
     let source: ImageSource?
-    /// Whether it patches; not in what older versions left.
+    /// Whether it patches; missing in files of older versions.
     let patches: Bool?
     /// The last refresh.
     let lastRefresh: Report.LastRefresh?

@@ -4,56 +4,54 @@ internal import CUdev
 internal import Engine
 internal import Glibc
 
-/// The kernel's word that a CPU or a block of memory came or went.
+/// The kernel's uevents about CPUs and memory blocks.
 ///
-/// A uevent is a hint to look, never a fact: it may come twice, late, or not at all. So nothing of
-/// the device is read here, and the loss of events is itself a notice. What is there is found by
-/// looking at the machine, elsewhere.
+/// A uevent is only a hint to look: it may come twice, late or not at all. So nothing of the device is
+/// read here, and the loss of events is a notice too.
 final class Uevents {
-    /// Whose word is listened to.
+    /// Whose events to listen to.
     enum Group: String {
-        /// The kernel's own, at once. The daemon listens to this: in a storm udevd is seconds behind,
-        /// and a private network namespace has it too. What a rule does with a device (such as
-        /// setting new memory online) the kernel says as another event.
+        /// The kernel's own, without delay. The daemon listens to these: in a storm udevd is seconds
+        /// behind, and they reach a private network namespace too. When a rule changes a device (for
+        /// example sets new memory online), the kernel sends another event.
         case kernel
-        /// That of udevd, when its rules have run.
+        /// Those of udevd, after its rules have run.
         case udev
     }
 
-    /// The kinds of device that are watched; the words are the kernel's.
+    /// The subsystems that are watched, by their names in the kernel.
     enum Subsystem: String, CaseIterable {
         case cpu, memory
     }
 
-    /// What may happen to a device that changes what a dump must hold; the words are the kernel's.
+    /// The actions that change what a dump must hold, by their names in the kernel.
     enum Action: String, CaseIterable {
         case add, remove, online, offline
     }
 
-    /// What the daemon is told.
+    /// What the daemon is notified of.
     enum Notice: Equatable {
-        /// A CPU or a memory block, by its name such as `cpu3` or `memory40`, came or went.
+        /// A CPU or a memory block was changed; its name is one like `cpu3` or `memory40`.
         case changed(Subsystem, name: String, Action)
-        /// The kernel had to drop events, or one could not be read: anything may have changed.
+        /// The kernel dropped events, or one could not be read: anything may have changed.
         case lost
     }
 
-    /// How much the kernel may keep for a daemon that is busy, in bytes.
+    /// How much the kernel may queue while the daemon is busy, in bytes.
     ///
-    /// A busy daemon is one that loads a crash kernel, for seconds; a big machine makes tens of
-    /// thousands of events of 1 or 2 KiB in that time when its memory is plugged. udevd takes the
-    /// same amount. It is a limit, not an allocation.
+    /// A load keeps the daemon busy for seconds. A big machine sends tens of thousands of events of
+    /// 1 or 2 KiB in that time when its memory is plugged. udevd uses the same size. It is a limit,
+    /// not an allocation.
     static let ampleBuffer: CInt = 128 << 20
 
-    /// Kept because the monitor points to it without holding a reference.
+    /// Kept because the monitor points to it without a reference.
     private let udev: Udev
     private let monitor: UdevMonitor
 
     /// Starts to listen.
     ///
-    /// Events of other subsystems are filtered out in the kernel (of group ``Group/kernel`` in
-    /// libudev), so that a storm of, say, block devices neither wakes the daemon nor fills its
-    /// buffer.
+    /// The kernel filters out events of other subsystems (for group ``Group/kernel``, libudev does),
+    /// so that a storm of, say, block devices neither wakes the daemon nor fills its buffer.
     ///
     /// The corresponding C functions are `udev_monitor_new_from_netlink`,
     /// `udev_monitor_filter_add_match_subsystem_devtype`, `udev_monitor_set_receive_buffer_size`
@@ -70,8 +68,8 @@ final class Uevents {
             try Uevents.check(
                 "watch \(name) events", unsafe monitor.addFilter(subsystem: name, deviceType: nil))
         }
-        // More than the system's limit needs CAP_NET_ADMIN. Without it the limit itself is had,
-        // and an overflow is noticed as any other: so a failure changes nothing.
+        // More than the system's limit needs CAP_NET_ADMIN. Without it the limit applies, and an
+        // overflow is noticed like any other, so a failure does not matter.
         _ = monitor.setReceiveBufferSize(buffer)
         try Uevents.check("listen to uevents", monitor.enableReceiving())
     }
@@ -81,11 +79,11 @@ final class Uevents {
     /// The corresponding C function is `udev_monitor_get_fd`.
     var fd: CInt { monitor.fd }
 
-    /// Reads everything that has come, and tells what of it matters.
+    /// Reads all events that have come, and calls `body` for those that matter.
     ///
-    /// After a loss it reads on to the end. That is what makes ``Notice/lost`` enough: the kernel
-    /// reports a second loss only when its queue has been empty in between, so every event it
-    /// dropped in silence is older than this call's return, and a look after that sees its effect.
+    /// After a loss it reads on to the end, so that ``Notice/lost`` is enough: the kernel reports a
+    /// second loss only after its queue has been empty. Every event that it dropped silently is
+    /// therefore older than the return of this call, and a look after that sees its effect.
     ///
     /// The corresponding C function is `udev_monitor_receive_device`.
     func drain(_ body: (Notice) -> Void) {
@@ -100,24 +98,25 @@ final class Uevents {
             case EINTR: continue
             case ENOBUFS: body(.lost)
             default:
-                // A malformed message, or no memory for it. The loop calls again if more is there.
+                // A malformed message, or no memory for it. The loop calls again if there is more.
                 body(.lost)
                 return
             }
         }
     }
 
-    /// Turns a negated error number, libudev's way to report a failure, into an error.
+    /// Throws an error for a negative result, which is libudev's negated error number.
     private static func check(_ operation: String, _ result: CInt) throws(SystemError) {
         guard result >= 0 else { throw SystemError(operation, errno: -result) }
     }
 }
 
 extension Uevents.Notice {
-    /// Makes a notice of what udev says about a device, or nil where it is no matter for a dump.
+    /// Creates a notice from what udev says about a device, or returns `nil` where it does not matter
+    /// to a dump.
     ///
-    /// A name must be the subsystem's and a number: `cpu` and `memory` also hold devices such as
-    /// `cpufreq`, which are not CPUs.
+    /// The name must be the subsystem's name and a number: `cpu` and `memory` also have devices such
+    /// as `cpufreq`, which are not CPUs.
     init?(subsystem: String, name: String, action: String) {
         guard let subsystem = Uevents.Subsystem(rawValue: subsystem),
             let action = Uevents.Action(rawValue: action),
@@ -130,12 +129,12 @@ extension Uevents.Notice {
         self = .changed(subsystem, name: name, action)
     }
 
-    /// Makes a notice of a received device, or nil where it is no matter for a dump.
+    /// Creates a notice from a received device, or returns `nil` where it does not matter to a dump.
     ///
     /// The corresponding C functions are `udev_device_get_subsystem`, `udev_device_get_sysname`
     /// and `udev_device_get_action`.
     fileprivate init?(_ device: UdevDevice) {
-        // The strings are the device's own: it must outlive their copying.
+        // The strings belong to the device: it must outlive their copies.
         let words = withExtendedLifetime(device) { () -> (String, String, String)? in
             guard let subsystem = unsafe device.subsystem, let name = unsafe device.name,
                 let action = unsafe device.action

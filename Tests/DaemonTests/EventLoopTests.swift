@@ -115,7 +115,7 @@ extension DaemonTests {
                 (ofLoop, ofAlarm) = (first, second)
                 try other.whenSignalled(SIGHUP) { [first] in _ = first }
                 _ = try other.makeAlarm { [second] in _ = second }
-                #expect(ofAlarm === second)
+                #expect(ofLoop === first && ofAlarm === second)
             }
             #expect(ofLoop == nil)
             #expect(ofAlarm == nil)

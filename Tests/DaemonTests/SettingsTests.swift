@@ -39,13 +39,36 @@ extension DaemonTests {
 
         @Test(arguments: ["-1", "60001", "0.2", "x", "99999999999999999999"])
         func timesThatAreNoneAreRefused(time: String) {
-            #expect(throws: Settings.Flaw.self) { try settings(settle: time) }
-            #expect(throws: Settings.Flaw.self) { try settings(scrub: time + "0") }
+            expect("the settle time must be 0 to 60000 milliseconds, not \(time)") {
+                () throws(Settings.Flaw) in try settings(settle: time)
+            }
+            expect("the scrub time must be 0 to 86400 seconds, not \(time)9") {
+                () throws(Settings.Flaw) in try settings(scrub: time + "9")
+            }
         }
 
         @Test func anInitrdOrACommandLineAloneIsRefused() {
-            #expect(throws: Settings.Flaw.self) { try settings(initrd: "/i") }
-            #expect(throws: Settings.Flaw.self) { try settings(commandLine: "c") }
+            expect("the initrd /i is set without a kernel: set both") {
+                () throws(Settings.Flaw) in try settings(initrd: "/i")
+            }
+            expect("the command line is set without a kernel: set both") {
+                () throws(Settings.Flaw) in try settings(commandLine: "c")
+            }
+        }
+
+        @Test func patchesAreSwitchedOffByOneOnly() throws {
+            #expect(try settings().patches && settings(environment: [.noPatch: "0"]).patches)
+            #expect(try !settings(environment: [.noPatch: "1"]).patches)
+            expect("KDUMP_HOTPLUGD_NO_PATCH must be 0 or 1, not yes") {
+                () throws(Settings.Flaw) in try settings(environment: [.noPatch: "yes"])
+            }
+        }
+
+        /// Settings are refused with this sentence.
+        private func expect(
+            _ sentence: String, _ settings: () throws(Settings.Flaw) -> Settings
+        ) {
+            #expect(throws: Settings.Flaw(description: sentence)) { try settings() }
         }
     }
 }

@@ -25,10 +25,12 @@ import Testing
         return machine
     }
 
-    private func engine(_ machine: RecordedMachine, _ memory: Engine.Memory = Engine.Memory())
+    private func engine(
+        _ machine: RecordedMachine, _ savedState: Engine.SavedState = Engine.SavedState()
+    )
         -> Engine
     {
-        Engine(root: machine.root, source: nil, memory: memory, architecture: .x86)
+        Engine(root: machine.root, source: nil, savedState: savedState, architecture: .x86)
     }
 
     @Test func leavesARightImageAlone() throws {
@@ -37,7 +39,7 @@ import Testing
         let outcome = try engine.reconcile(on: .hotplug, .thorough) { 0 }
         #expect(outcome.look.verdict == .current && outcome.end == .settled)
         #expect(outcome.look.observation.image?.integrity == .verified)
-        #expect(engine.memory.layout != nil, "found once a boot")
+        #expect(engine.savedState.layout != nil, "found once a boot")
     }
 
     @Test func seesWhatAnImageLacks() throws {
@@ -55,27 +57,23 @@ import Testing
     }
 
     @Test func givesAKernelThatKeepsUpAMoment() throws {
-        let machine = try machine { $0.books?.keepsUp = true }
+        let machine = try machine { $0.kimage?.keepsUp = true }
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
         try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
         var engine = engine(machine)
         for time in [5_000_000, 5_999_999] as [UInt64] {
-            guard case .waiting = try engine.reconcile(on: .routine, now: { time }).look.verdict
-            else {
-                Issue.record("not patient at \(time)")
-                return
-            }
+            #expect(
+                name(of: try engine.reconcile(on: .routine, now: { time }).look.verdict)
+                    == "waiting")
         }
         #expect(try engine.reconcile(on: .routine) { 6_000_000 }.end == .blocked(.noSource))
         // The kernel saw to it after all; the next time it is given its moment again.
         try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
         #expect(try engine.reconcile(on: .routine) { 7_000_000 }.look.verdict == .current)
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
-        guard case .waiting = try engine.reconcile(on: .routine, now: { 9_000_000 }).look.verdict
-        else {
-            Issue.record("not patient again")
-            return
-        }
+        #expect(
+            name(of: try engine.reconcile(on: .routine, now: { 9_000_000 }).look.verdict)
+                == "waiting")
     }
 
     @Test func knowsBothWays() throws {
@@ -95,43 +93,40 @@ import Testing
         }
         var engine = engine(machine)
         #expect(try engine.look(.cheap, now: { 0 }).verdict == .current)
-        guard case .broken = try engine.look(.thorough, now: { 0 }).verdict else {
-            Issue.record("damage went unnoticed")
-            return
-        }
+        #expect(name(of: try engine.look(.thorough, now: { 0 }).verdict) == "broken")
     }
 
     /// The digest of an image that was patched in a storm is made when the storm is over.
     @Test func paysTheDigestItOwes() throws {
-        var memory = Engine.Memory()
-        memory.owesDigest = true
+        var savedState = Engine.SavedState()
+        savedState.owesDigest = true
         let machine = try machine()
-        var engine = engine(machine, memory)
+        var engine = engine(machine, savedState)
         var asked = 0
-        let storm = try engine.reconcile(
-            on: .hotplug,
-            givingWay: {
-                asked += 1
-                return asked > 1
-            }, now: { 0 })
-        #expect(storm.end == .settled && asked == 2 && engine.memory.owesDigest)
+        engine.isOvertaken = {
+            asked += 1
+            return asked > 1
+        }
+        let storm = try engine.reconcile(on: .hotplug) { 0 }
+        #expect(storm.end == .settled && asked == 2 && engine.savedState.owesDigest)
+        engine.isOvertaken = { false }
         let calm = try engine.reconcile(on: .routine) { 0 }
         #expect(calm.look.observation.image?.integrity == .verified)
-        #expect(!engine.memory.owesDigest && engine.memory.seal != nil)
+        #expect(!engine.savedState.owesDigest && engine.savedState.digest != nil)
     }
 
     /// Somebody may have put another image in the place of the patched one, by kexec's -i.
     @Test func owesNothingToAnImageWithoutADigest() throws {
-        var memory = Engine.Memory()
-        memory.owesDigest = true
+        var savedState = Engine.SavedState()
+        savedState.owesDigest = true
         let machine = try machine { loaded in
             let zeros = [UInt8](repeating: 0, count: RegionTable.byteCount)
             loaded.put(zeros, at: LoadedMachine.table)
         }
-        var engine = engine(machine, memory)
+        var engine = engine(machine, savedState)
         let outcome = try engine.reconcile(on: .routine) { 0 }
-        #expect(outcome.look.observation.image?.integrity == LoadedImage.Integrity.none)
-        #expect(outcome.end == .settled && !engine.memory.owesDigest)
+        #expect(outcome.look.observation.image?.integrity == ResidentImage.Integrity.none)
+        #expect(outcome.end == .settled && !engine.savedState.owesDigest)
     }
 
     @Test func leavesAnUnprotectedMachineAlone() throws {
@@ -149,28 +144,19 @@ import Testing
         var stranger = engine(machine)
         #expect(try stranger.reconcile(on: .hotplug) { 0 }.end == .blocked(.noSource))
         #expect(try stranger.reconcile(on: .routine) { 0 }.end == .settled)
-        var memory = Engine.Memory()
-        memory.described = LiveView(of: machine.root, on: .x86).system.value
-        var engine = engine(machine, memory)
+        var savedState = Engine.SavedState()
+        savedState.described = LiveView(of: machine.root, on: .x86).system.value
+        var engine = engine(machine, savedState)
         #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .current)
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
-        guard case .stale = try engine.look(.cheap, now: { 0 }).verdict else {
-            Issue.record("not stale")
-            return
-        }
+        #expect(name(of: try engine.look(.cheap, now: { 0 }).verdict) == "stale")
         // An image that somebody unloaded is not remembered when another one comes.
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .nothingLoaded)
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
-        guard case .unverified = try engine.look(.cheap, now: { 0 }).verdict else {
-            Issue.record("still remembered")
-            return
-        }
+        #expect(name(of: try engine.look(.cheap, now: { 0 }).verdict) == "unverified")
         try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
-        guard case .trusted = try engine.look(.cheap, now: { 0 }).verdict else {
-            Issue.record("the kernel is not trusted")
-            return
-        }
+        #expect(name(of: try engine.look(.cheap, now: { 0 }).verdict) == "trusted")
     }
 
     /// Asking takes the kexec lock, and a no may mean that somebody else had it.
@@ -208,31 +194,31 @@ import Testing
     @Test func keepsTryingAfterALossOfItsOwn() throws {
         let machine = try machine()
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
-        var memory = Engine.Memory()
-        memory.expectsImage = true
-        var engine = engine(machine, memory)
+        var savedState = Engine.SavedState()
+        savedState.expectsImage = true
+        var engine = engine(machine, savedState)
         #expect(try engine.reconcile(on: .routine) { 0 }.end == .blocked(.noSource))
-        #expect(engine.memory.expectsImage)
+        #expect(engine.savedState.expectsImage)
         // Somebody else loaded one: the loss is over.
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
         _ = try engine.reconcile(on: .routine) { 0 }
-        #expect(!engine.memory.expectsImage)
+        #expect(!engine.savedState.expectsImage)
     }
 
     @Test func remembersTheCommandLineOfAnImageThatALoadLost() throws {
         let machine = try machine()
         var engine = engine(machine)
         _ = try engine.reconcile(on: .routine) { 0 }
-        #expect(engine.memory.commandLine == "console=ttyS0 nr_cpus=1")
+        #expect(engine.savedState.commandLine == "console=ttyS0 nr_cpus=1")
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
-        var memory = engine.memory
-        memory.expectsImage = true
-        var loser = self.engine(machine, memory)
+        var savedState = engine.savedState
+        savedState.expectsImage = true
+        var loser = self.engine(machine, savedState)
         _ = try loser.reconcile(on: .routine) { 0 }
-        #expect(loser.memory.commandLine == "console=ttyS0 nr_cpus=1")
+        #expect(loser.savedState.commandLine == "console=ttyS0 nr_cpus=1")
         // What an administrator unloaded says nothing of the next one.
         _ = try engine.reconcile(on: .routine) { 0 }
-        #expect(engine.memory.commandLine == nil)
+        #expect(engine.savedState.commandLine == nil)
     }
 
     @Test func reportsFilesThatCannotBeRead() throws {

@@ -34,15 +34,16 @@ enum FuzzTarget: String, CaseIterable {
             precondition(bytes.starts(with: header.encoded()))
             _ = CoreDescription(of: header, kernelNote: header.entries.first?.physical)
         case .types:
-            guard let types = try? TypeInformation(btf: bytes) else { return }
-            _ = CrashImage.Layout(in: types)
+            guard let types = try? BTF(btf: bytes) else { return }
+            _ = Kimage.Layout(in: types)
         case .regions:
             feedRegions(bytes)
         case .image:
             feedImage(bytes)
         case .parameters:
-            _ = BootParameters(bytes)
-            _ = BootParameters.coreHeader(in: String(decoding: bytes, as: UTF8.self))
+            _ = X86SetupHeader(bytes)?.bootData
+            _ = X86SetupHeader(bytes)?.kernelNeeds
+            _ = ResidentCommandLine.coreHeader(in: String(decoding: bytes, as: UTF8.self))
         case .shell:
             feedShell(bytes)
         }
@@ -68,7 +69,7 @@ enum FuzzTarget: String, CaseIterable {
         let vocabulary: Set = ["A", "KDUMP_KERNEL"]
         guard let file = try? ShellAssignments(bytes, vocabulary: vocabulary) else { return }
         var text = ""
-        for (name, value) in file.all {
+        for (name, value) in file.values {
             let quoted = value.split(separator: "'", omittingEmptySubsequences: false)
                 .joined(separator: "'\\''")
             text += "\(name)='\(quoted)'\n"
@@ -76,9 +77,9 @@ enum FuzzTarget: String, CaseIterable {
         guard text.utf8.count <= 64 << 10 else { return }
         precondition(
             (try? ShellAssignments(Array(text.utf8), vocabulary: vocabulary)) == file)
-        for value in file.all.values {
+        for value in file.values.values {
             let parameters = KernelParameters(value)
-            precondition(parameters == parameters.flatMap { KernelParameters($0.line) })
+            precondition(!parameters.isClosed || parameters == KernelParameters(parameters.line))
         }
     }
 
@@ -93,15 +94,15 @@ enum FuzzTarget: String, CaseIterable {
     private func feedImage(_ bytes: [UInt8]) {
         let reserved = AddressRanges([AddressRange(start: 0x3300_0000, end: 0x3F00_0000)])
         let word = { (index: Int) in Field(bitOffset: index * 64, bitSize: 64) }
-        let layout = CrashImage.Layout(
+        let layout = Kimage.Layout(
             byteCount: bytes.count, entry: word(3), segmentCount: word(7), controlPage: word(72),
             type: Field(bitOffset: 73 * 64, bitSize: 1),
             isFromFiles: Field(bitOffset: 73 * 64 + 2, bitSize: 1),
             hotplugSupport: Field(bitOffset: 73 * 64 + 3, bitSize: 1), headerUpdate: nil,
-            segments: CrashImage.Layout.SegmentLayout(
+            segments: Kimage.Layout.SegmentLayout(
                 offset: 64, stride: 32, capacity: 16, bufferSize: word(1), address: word(2),
                 memorySize: word(3)))
-        guard let image = try? CrashImage(bytes, laidOut: layout, within: reserved) else { return }
+        guard let image = try? Kimage(bytes, laidOut: layout, within: reserved) else { return }
         precondition(!image.segments.isEmpty && image.segments.count <= 16)
     }
 }

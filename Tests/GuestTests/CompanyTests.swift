@@ -55,7 +55,7 @@ extension GuestTests {
             try guest.waitUntil("pgrep -x flock")
             let holder = try guest.expect("pgrep -x flock")
             try guest.hotAddCPU(socket: 2)
-            let waits = "process \(holder) holds /var/crash/kdump_lock"
+            let waits = "process \(holder), which holds /var/crash/kdump_lock"
             try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q '\(waits)'")
             #expect(try guest.check().status == 2)
             try guest.expect("touch /run/enough")

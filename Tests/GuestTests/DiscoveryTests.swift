@@ -47,7 +47,7 @@ extension GuestTests {
                 """
                 kdump-config unload
                 mkdir -p /run/kdump-hotplugd
-                printf '{"engine":{"expectsImage":true,"owesDigest":false}}' >/run/kdump-hotplugd/memory.json
+                printf '{"engine":{"expectsImage":true,"owesDigest":false}}' >/run/kdump-hotplugd/saved-state.json
                 sed -i s/^USE_KDUMP=1/USE_KDUMP=0/ /etc/default/kdump-tools
                 """)
             try guest.startDaemon()

@@ -22,7 +22,7 @@ extension GuestTests {
             let check = try guest.check().output
             let words = bar == .switchedOff ? "switched off" : "digest of the loaded image"
             #expect(check.contains("no patch") && check.contains(words), "\(check)")
-            #expect(check.contains("by reloading it"))
+            #expect(check.contains("kdump-hotplugd, by reload"))
             try guest.traceLoads()
             let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
             try guest.waitUntilOK()

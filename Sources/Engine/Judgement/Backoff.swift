@@ -9,12 +9,6 @@ package struct Backoff: Equatable {
     /// How many failures there have been in a row.
     package private(set) var failures = 0
 
-    /// Creates a back-off between two waits, in microseconds.
-    package init(first: UInt64, longest: UInt64) {
-        self.first = first
-        self.longest = longest
-    }
-
     /// For a kexec lock that was held.
     ///
     /// Its holders are other loads (up to seconds) or a reader of `crash_hotplug` (microseconds):

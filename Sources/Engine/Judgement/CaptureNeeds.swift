@@ -19,7 +19,7 @@ package enum CaptureNeed: String, CaseIterable, Codable {
     package var reason: String {
         switch self {
         case .leaveHotAddedMemoryAlone:
-            "without it the capture kernel takes memory that ACPI describes for its own, and the"
+            "without it the capture kernel uses memory that ACPI describes as its own, and the"
                 + " dump loses it"
         }
     }
@@ -51,24 +51,18 @@ package enum CaptureNeed: String, CaseIterable, Codable {
         package let need: CaptureNeed
         /// How much it matters.
         package let urgency: Urgency
-
-        /// Creates a lack.
-        package init(_ need: CaptureNeed, _ urgency: Urgency) {
-            self.need = need
-            self.urgency = urgency
-        }
     }
 
     /// Returns what a machine needs and a command line lacks.
     package static func lacking(
         in commandLine: String, on machine: HotplugMemory
     ) -> [Lack] {
-        let parameters = Set(commandLine.split(separator: " "))
+        let parameters = Set(KernelParameters(commandLine).parameters.map(\.bare))
         return allCases.compactMap { need in
             guard let urgency = need.urgency(on: machine),
-                !parameters.contains(Substring(need.parameter))
+                !parameters.contains(need.parameter)
             else { return nil }
-            return Lack(need, urgency)
+            return Lack(need: need, urgency: urgency)
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an observation means for a crash right now (DESIGN.md section 5).
+/// What an observation means for a crash right now, and what follows from that for loads.
 package enum Verdict: Equatable {
     /// The kernel was built without kexec.
     case unsupported
@@ -14,15 +14,15 @@ package enum Verdict: Equatable {
     case neverStale
     /// The image describes the machine exactly.
     case current
-    /// The image describes another machine, and the kernel, which keeps it up, may be about to see
-    /// to that.
+    /// The image describes another machine, and the kernel, which keeps it up, is expected to update
+    /// it.
     case waiting(Coverage)
     /// The image describes another machine.
     case stale(Coverage)
     /// An image is there that a crash could not use; why.
     case broken(because: String)
     /// The image describes the machine, but its capture kernel could not read all of it.
-    case undumpable([CaptureNeed])
+    case missingParameter([CaptureNeed])
     /// The image cannot be looked at, but the kernel says that it keeps it up; why it cannot.
     case trusted(because: String)
     /// Nobody can tell whether the image describes the machine; why.
@@ -30,71 +30,82 @@ package enum Verdict: Equatable {
 }
 
 extension Verdict {
-    /// Judges an observation; pure, so every row of the table can be tested.
-    package static func judge(_ seen: Observation) -> Verdict {
-        guard let isLoaded = seen.support.isLoaded else { return .unsupported }
-        guard isLoaded, seen.finding != .known(.nothing) else {
-            if case .known(let ranges) = seen.reserved, ranges.isEmpty { return .nothingReserved }
-            return seen.expectsImage ? .lost : .nothingLoaded
-        }
-        if seen.architecture == .z { return .neverStale }
-        switch seen.finding {
-        case .known(.broken(let reason)):
+    /// Judges what was seen.
+    package static func judge(_ facts: Facts) -> Verdict {
+        guard let isLoaded = facts.isLoaded else { return .unsupported }
+        if case .known(.nothing) = facts.image { return judgeAbsent(facts) }
+        guard isLoaded else { return judgeAbsent(facts) }
+        guard facts.imagesGoStale else { return .neverStale }
+        switch (facts.image, facts.coverage) {
+        case (.known(.broken(let reason)), _):
             return .broken(because: reason)
-        case .known(.image(let image)) where image.integrity == .mismatch:
-            return .broken(because: "its digest does not fit its contents")
-        case .known:
-            switch seen.coverage {
-            case .known(let coverage): return judge(coverage, seen)
-            case .unknown(let reason): return judgeUnseen(seen, because: reason)
-            }
-        case .unknown(let reason):
-            return judgeUnseen(seen, because: reason)
+        case (.known(.readable(isDamaged: true)), _):
+            return .broken(because: "its digest does not match its contents")
+        case (.known, .known(let coverage)):
+            return judge(coverage, facts)
+        case (.unknown(let reason), _), (.known, .unknown(let reason)):
+            return judgeUnseen(facts, because: reason)
         }
+    }
+
+    /// Judges a machine on which nothing is loaded.
+    private static func judgeAbsent(_ facts: Facts) -> Verdict {
+        guard facts.isReserved else { return .nothingReserved }
+        return facts.expectsImage ? .lost : .nothingLoaded
     }
 
     /// Judges an image whose description of the machine has been read.
-    private static func judge(_ coverage: Coverage, _ seen: Observation) -> Verdict {
+    private static func judge(_ coverage: Coverage, _ facts: Facts) -> Verdict {
         if coverage.isExact {
-            let lacks = seen.lacks.filter { $0.urgency == .now }.map(\.need)
-            return lacks.isEmpty ? .current : .undumpable(lacks)
+            let lacks = facts.lacks.filter { $0.urgency == .now }.map(\.need)
+            return lacks.isEmpty ? .current : .missingParameter(lacks)
         }
-        let isBeingSeenTo = seen.keepsUp == true && seen.staleFor < seen.grace
-        return isBeingSeenTo ? .waiting(coverage) : .stale(coverage)
+        let isExpected = facts.keepsUp == true && facts.staleFor < facts.grace
+        return isExpected ? .waiting(coverage) : .stale(coverage)
     }
 
     /// Judges an image that cannot be looked at by what is remembered of it.
-    private static func judgeUnseen(_ seen: Observation, because reason: String) -> Verdict {
-        if seen.keepsUp == true { return .trusted(because: reason) }
-        guard let live = seen.live.value, let remembered = seen.remembered else {
-            return .unverified(because: reason)
-        }
-        let coverage = Coverage(live: live, described: remembered)
+    private static func judgeUnseen(_ facts: Facts, because reason: String) -> Verdict {
+        if facts.keepsUp == true { return .trusted(because: reason) }
+        guard let coverage = facts.rememberedCoverage else { return .unverified(because: reason) }
         return coverage.isExact ? .current : .stale(coverage)
     }
 
     /// Whether the image must be brought up to date, given what made us look.
     ///
-    /// What cannot be verified is refreshed once for every occasion on which it may have gone stale:
-    /// a look that nothing occasioned must not load again and again.
-    package func needsRefresh(on occasion: Occasion) -> Bool {
+    /// What cannot be verified is refreshed after every trigger that may have made it stale:
+    /// a routine look must not load again and again.
+    package func needsRefresh(on trigger: Trigger) -> Bool {
         switch self {
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current, .waiting,
             .trusted:
             false
-        case .lost, .stale, .broken, .undumpable:
+        case .lost, .stale, .broken, .missingParameter:
             true
         case .unverified:
-            occasion == .hotplug
+            trigger == .hotplug
         }
     }
-}
 
-/// What makes the engine look at the machine.
-package enum Occasion: Equatable {
-    /// Something may have been plugged: uevents, lost uevents, or the first look of a daemon that
-    /// cannot know what it missed.
-    case hotplug
-    /// Nothing is known to have changed: a second look, a retry, a probe.
-    case routine
+    /// Whether the image is, or will be, brought up to date by loading it.
+    ///
+    /// Where the kernel keeps it up, `current` needs no loads of ours.
+    package func needsLoads(keptUp: Bool) -> Bool {
+        switch self {
+        case .current, .waiting: !keptUp
+        case .stale, .lost, .broken, .missingParameter, .unverified: true
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
+        }
+    }
+
+    /// Whether a reload may ever be what is needed.
+    package var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
+
+    /// Whether an image of this verdict may be brought up to date by a patch.
+    package var isPatchable: Bool {
+        switch self {
+        case .current, .waiting, .stale: true
+        default: false
+        }
+    }
 }

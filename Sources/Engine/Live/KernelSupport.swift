@@ -7,15 +7,15 @@
 /// dump (kernel/crash_core.c, `__crash_kexec`). `kexec_crash_size` takes it too and is never read.
 package struct KernelSupport: Equatable {
     /// Whether a crash kernel is loaded; `nil` where the kernel has no kexec at all.
-    package let isLoaded: Bool?
+    package var isLoaded: Bool?
     /// Whether `kernel.kexec_load_disabled` forbids any further load until the next boot.
-    package let loadingDisabled: Bool
+    package var loadingDisabled = false
     /// How many more crash kernel loads `kernel.kexec_load_limit_panic` allows; `nil` is unlimited.
-    package let loadsLeft: Int?
+    package var loadsLeft: Int?
     /// The kernel's lockdown level.
-    package let lockdown: Lockdown
+    package var lockdown = Lockdown.none
     /// Whether a kernel to reboot into is loaded beside the crash kernel.
-    package let isRebootPrepared: Bool
+    package var isRebootPrepared = false
 
     /// How far the kernel defends itself against root (kernel_lockdown(7)).
     package enum Lockdown: String, Equatable, Codable {
@@ -26,19 +26,9 @@ package struct KernelSupport: Equatable {
         /// The same, and no reading of kernel memory.
         case confidentiality
     }
+}
 
-    /// Creates a value from its parts.
-    package init(
-        isLoaded: Bool?, loadingDisabled: Bool = false, loadsLeft: Int? = nil,
-        lockdown: Lockdown = .none, isRebootPrepared: Bool = false
-    ) {
-        self.isLoaded = isLoaded
-        self.loadingDisabled = loadingDisabled
-        self.loadsLeft = loadsLeft
-        self.lockdown = lockdown
-        self.isRebootPrepared = isRebootPrepared
-    }
-
+extension KernelSupport {
     /// Asks the kernel below `root`.
     ///
     /// - Throws: A `SystemError` where a file exists but cannot be read.
@@ -47,7 +37,7 @@ package struct KernelSupport: Equatable {
         let loaded =
             try root.line(
                 of: "/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded")
-        isLoaded = loaded.map { $0 == "1" }
+        self.init(isLoaded: loaded.map { $0 == "1" })
         isRebootPrepared =
             try root.line(of: "/sys/kernel/kexec/loaded", "/sys/kernel/kexec_loaded") == "1"
         loadingDisabled = try root.line(of: "/proc/sys/kernel/kexec_load_disabled") == "1"

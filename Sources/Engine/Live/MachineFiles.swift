@@ -56,7 +56,7 @@ extension SystemRoot {
 
     /// Reads the beginning of a text file, 4 KiB at most; `nil` where it cannot be read.
     ///
-    /// For what the kernel makes anew for each reader, and long: it makes no more than is read.
+    /// For long files that the kernel generates for each reader: it generates no more than is read.
     /// The corresponding C functions are `open` and `read`.
     func head(of file: String) -> String? {
         let descriptor = unsafe open(path(file), O_RDONLY | O_CLOEXEC)

@@ -12,13 +12,6 @@ package struct ProcessorNotes: Hashable, Codable {
     /// The physical address of the note about the kernel (vmcoreinfo); `nil` where it is not told.
     package let kernelNote: UInt64?
 
-    /// Creates notes from their parts.
-    package init(addresses: [Int: UInt64], possible: NumberSet, kernelNote: UInt64?) {
-        self.addresses = addresses
-        self.possible = possible
-        self.kernelNote = kernelNote
-    }
-
     /// Asks the kernel below `root` for the notes of the `present` CPUs.
     package static func read(
         of present: NumberSet, below root: SystemRoot
@@ -32,7 +25,7 @@ package struct ProcessorNotes: Hashable, Codable {
                     .flatMap { UInt64($0, radix: 16) }
             }
             guard !addresses.isEmpty else {
-                return .unknown(because: "no CPU tells where its crash note is")
+                return .unknown(because: "no CPU reports the address of its crash note")
             }
             let possible = try root.line(of: "\(cpus)/possible").flatMap { NumberSet(list: $0) }
             // "0x00000000011ea000 1024": the address and the size, in hexadecimal.

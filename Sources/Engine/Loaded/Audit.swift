@@ -1,82 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Looks at what is really loaded, and compares it with the machine.
+/// Looks at what is really loaded.
 ///
 /// Every other tool believes somebody: the last load, a flag in sysfs. This one reads the image from
-/// reserved memory and asks what a crash right now would lose. It takes no lock of the kernel's,
-/// writes nothing, and decides nothing: what it finds is a value.
+/// reserved memory. It takes no lock of the kernel's, writes nothing, and decides nothing: what it
+/// finds is a value. It reads some hundred KiB; to compute the digest of the whole image is work of
+/// its own, which it only prepares.
 package struct Audit {
     /// What an audit has found in reserved memory.
     package enum Finding: Equatable {
         /// Nothing is loaded.
         case nothing
         /// An image, understood in full.
-        case image(LoadedImage)
+        case image(ResidentImage)
         /// An image that cannot work; why.
         case broken(because: String)
 
         /// The image, where there is one that was understood.
-        package var image: LoadedImage? {
+        package var image: ResidentImage? {
             if case .image(let image) = self { image } else { nil }
         }
     }
 
-    /// How much of an image is looked at.
-    package enum Depth: Equatable {
-        /// The books, the core header, the command line: some hundred KiB.
-        case cheap
-        /// All of it, to make its digest anew: as much as the image has.
-        case thorough
-    }
-
     /// What an audit has found.
-    package struct Report: Equatable {
+    struct Report {
         /// What is loaded, or why nobody can tell.
-        package let finding: Fact<Finding>
+        var finding: Fact<Finding>
         /// The machine as the image describes it; unknown where the image is.
-        package let described: Fact<LiveSystem>
+        let described: Fact<LiveSystem>
         /// RAM that is offline and that the image does not describe.
-        package let offline: AddressRanges
+        let offline: AddressRanges
         /// How many bytes of memory were read.
-        package let byteCount: UInt64
-
-        /// Compares the image with the machine.
-        package func coverage(of live: LiveSystem) -> Fact<Coverage> {
-            described.map { Coverage(live: live, described: $0, offline: offline) }
-        }
+        var byteCount: UInt64
+        /// Whether something moved meanwhile, so that another audit may know more.
+        let isMoving: Bool
+        /// What computes the digest of the image again, where it has one.
+        let work: DigestWork?
     }
 
     private let root: SystemRoot
     private let architecture: Architecture
-    private let seal: LoadedImage.Seal?
+    private let digest: PurgatoryDigest?
     /// What must be known of the kernel; the caller may keep it for the boot.
-    package private(set) var layout: KernelLayout?
+    private(set) var layout: KernelLayout?
 
     /// Creates an auditor of the machine below `root`.
     ///
-    /// With a `layout` that was found earlier in the same boot, and the `seal` of an image that was
+    /// With a `layout` that was found earlier in the same boot, and the `digest` of an image that was
     /// found whole, it spares itself the searches for them.
-    package init(
-        below root: SystemRoot, layout: KernelLayout? = nil, seal: LoadedImage.Seal? = nil,
+    init(
+        below root: SystemRoot, layout: KernelLayout? = nil, digest: PurgatoryDigest? = nil,
         architecture: Architecture = .current
     ) {
         self.root = root
-        self.seal = seal
+        self.digest = digest
         self.layout = layout
         self.architecture = architecture
     }
 
     /// Looks at the image in `reserved` and at what of `live` it describes.
-    ///
-    /// While it makes the digest anew, it asks each few milliseconds whether it `givesWay`.
-    package mutating func run(
-        _ depth: Depth, reserved: [AddressRange], live: LiveSystem,
-        givingWay givesWay: () -> Bool = { false }
-    ) -> Report {
+    mutating func run(reserved: [AddressRange], live: LiveSystem) -> Report {
         var byteCount: UInt64 = 0
-        let finding = Fact { () throws(Unknowable) in
-            try find(
-                depth, in: AddressRanges(reserved), counting: &byteCount, givingWay: givesWay)
+        var work: DigestWork?
+        var isMoving = false
+        let finding: Fact<Finding>
+        do throws(Unknowable) {
+            (finding, work) = try find(in: AddressRanges(reserved), counting: &byteCount)
+        } catch {
+            finding = .unknown(because: error.reason)
+            isMoving = error.mayPass
         }
         let described: Fact<LiveSystem>
         switch finding {
@@ -89,57 +81,102 @@ package struct Audit {
         // Blocks that cannot be asked count as online: rather reported as missing than missed.
         let offline = (try? MemoryBlocks.offline(in: undescribed, below: root)) ?? AddressRanges()
         return Report(
-            finding: finding, described: described, offline: offline, byteCount: byteCount)
+            finding: finding, described: described, offline: offline, byteCount: byteCount,
+            isMoving: isMoving, work: work)
     }
 
-    /// Finds the image in memory; again if it was replaced meanwhile.
+    /// Finds the image in memory.
     private mutating func find(
-        _ depth: Depth, in reserved: AddressRanges, counting byteCount: inout UInt64,
-        givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> Finding {
+        in reserved: AddressRanges, counting byteCount: inout UInt64
+    ) throws(Unknowable) -> (Fact<Finding>, DigestWork?) {
         // Not `??`: it would widen the type of the error.
         let layout = if let known = self.layout { known } else { try KernelLayout(of: root) }
         self.layout = layout
-        // A load while the image was read makes nonsense of what was seen; three in a row during
-        // three readings is somebody loading for ever.
-        for _ in 0..<3 {
-            let (finding, count) = try PhysicalMemory.observe(below: root) {
-                (memory) throws(Unknowable) -> (Finding?, UInt64) in
-                let finding = try look(
-                    depth, at: memory, in: reserved, laidOut: layout, givingWay: givesWay)
-                return (finding, memory.byteCount)
-            }
-            byteCount += count
-            if let finding { return finding }
+        let (finding, work, count) = try Kcore.observe(below: root) {
+            (kcore) throws(Unknowable) -> (Finding, DigestWork?, UInt64) in
+            let (finding, work) = try look(at: kcore, in: reserved, laidOut: layout)
+            return (finding, work, kcore.byteCount)
         }
-        throw Unknowable("the crash image goes on changing: others are loading it")
+        byteCount += count
+        return (.known(finding), work)
     }
 
-    /// Reads the image once; `nil` where it was replaced meanwhile.
+    /// Reads the image.
     private func look(
-        _ depth: Depth, at memory: PhysicalMemory, in reserved: AddressRanges,
-        laidOut layout: KernelLayout, givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> Finding? {
-        guard let books = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
-        else { return .nothing }
+        at kcore: Kcore, in reserved: AddressRanges, laidOut layout: KernelLayout
+    ) throws(Unknowable) -> (Finding, DigestWork?) {
+        guard let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+        else { return (.nothing, nil) }
         var reading = ImageReading(
-            books, in: memory, within: reserved, on: architecture, known: seal)
-        let outcome = try reading.run(hashing: depth == .thorough, givingWay: givesWay)
-        let again = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
-        guard again == books else { return nil }
+            kimage, in: kcore, within: reserved, on: architecture, known: digest)
+        let outcome = try reading.run()
+        let again = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+        guard again == kimage else { throw Kimage.replaced }
         return switch outcome {
-        case .understood(let image): .image(image)
-        case .broken(let reason): .broken(because: reason)
+        case .understood(let image, let work): (.image(image), work)
+        case .broken(let reason): (.broken(because: reason), nil)
         }
     }
 
     /// Says which of the machine's RAM and CPUs an image describes.
-    private func describe(_ image: LoadedImage, beside live: LiveSystem) -> Fact<LiveSystem> {
+    private func describe(_ image: ResidentImage, beside live: LiveSystem) -> Fact<LiveSystem> {
         ProcessorNotes.read(of: live.cpus, below: root).map { notes in
             let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(
-                ram: LiveView.withoutLegacyMemory(said.ram, on: architecture),
+                ram: said.ram.subtracting(architecture.ramOutsideDumps),
                 cpus: notes.cpus(at: said.cpuNotes))
         }
+    }
+}
+
+extension Audit.Report {
+    /// Of a machine on which nothing is loaded.
+    static var nothing: Audit.Report {
+        Audit.Report(
+            finding: .known(.nothing), described: .unknown(because: "nothing is loaded"),
+            offline: AddressRanges(), byteCount: 0, isMoving: false, work: nil)
+    }
+
+    /// Of an image that cannot be looked at.
+    static func unknown(because reason: String, isMoving: Bool = false) -> Audit.Report {
+        Audit.Report(
+            finding: .unknown(because: reason), described: .unknown(because: reason),
+            offline: AddressRanges(), byteCount: 0, isMoving: isMoving, work: nil)
+    }
+
+    /// Computes the digest of the image that was found, unless `isOvertaken` by something more urgent;
+    /// returns whether it was.
+    ///
+    /// - Throws: Why memory cannot be read, or that the image was replaced meanwhile.
+    mutating func computeDigest(
+        below root: SystemRoot, laidOut layout: KernelLayout, within reserved: AddressRanges,
+        isOvertaken: () -> Bool
+    ) throws(Unknowable) -> Bool {
+        guard var work, case .known(.image(let image)) = finding else { return false }
+        while let piece = work.next {
+            if isOvertaken() {
+                let reason = "newer events came before the digest was computed"
+                finding = .known(.image(image.with(image.digest, .unknown(because: reason))))
+                return true
+            }
+            let bytes = try Tries.settled { () throws(Unknowable) in
+                try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                    try kcore.bytes(Int(piece.byteCount), at: piece.start)
+                }
+            }
+            byteCount += UInt64(bytes.count)
+            try work.take(bytes)
+        }
+        let kimage = try Tries.settled { () throws(Unknowable) in
+            try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+            }
+        }
+        guard kimage == work.kimage else { throw Kimage.replaced }
+        guard let outcome = work.outcome else { return false }
+        let parts = work.roles.parts(
+            listed: image.kimage.segments.map(\.range), covered: outcome.digest?.regions ?? [])
+        finding = .known(.image(image.with(outcome.digest, outcome.integrity, parts: parts)))
+        return false
     }
 }

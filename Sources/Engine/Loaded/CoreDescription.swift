@@ -11,8 +11,8 @@ package struct CoreDescription: Hashable {
     /// The entries that show memory under another address than its own, as they are.
     ///
     /// Two kinds exist: the kernel's text, which is RAM listed a second time under its link address,
-    /// and a backup, whose bytes lie elsewhere in the file (kexec-tools' for the first 640 KiB, the
-    /// one of ppc64 for the first 64 KiB).
+    /// and a backup, whose bytes lie elsewhere in the file (of the first 640 KiB or
+    /// 64 KiB, in images of kexec-tools).
     package let special: [CoreHeader.Entry]
     /// The virtual address of the RAM at physical address 0.
     package let directMap: UInt64

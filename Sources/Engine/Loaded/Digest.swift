@@ -17,11 +17,11 @@ internal import COpenSSL
     /// - Throws: That libcrypto has none, which a policy of the system can bring about.
     init() throws(Unknowable) {
         guard let context = unsafe EVP_MD_CTX_new() else {
-            throw Unknowable("libcrypto has no memory for a digest")
+            throw Unknowable("libcrypto is out of memory")
         }
         unsafe self.context = context
         guard unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
-            throw Unknowable("libcrypto offers no SHA-256")
+            throw Unknowable("libcrypto has no SHA-256")
         }
     }
 
@@ -35,7 +35,7 @@ internal import COpenSSL
         let done = unsafe bytes.withUnsafeBytes { bytes in
             unsafe EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
         }
-        guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
+        guard done == 1 else { throw Unknowable("libcrypto failed to compute a SHA-256") }
     }
 
     /// Ends the digest and returns it.
@@ -48,38 +48,7 @@ internal import COpenSSL
             unsafe EVP_DigestFinal_ex(
                 context, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), nil)
         }
-        guard done == 1 else { throw Unknowable("libcrypto failed to make a SHA-256") }
+        guard done == 1 else { throw Unknowable("libcrypto failed to compute a SHA-256") }
         return digest
-    }
-
-    /// A digest over all of some regions, and one over all of them but one.
-    struct Pair: Equatable {
-        let all: [UInt8]
-        let rest: [UInt8]
-    }
-
-    /// Returns the digest of `regions` one after the other, as they lie in `memory`, and the one
-    /// without the region that `left` is; `nil` where it gave way.
-    ///
-    /// Before each part that is read it asks whether it `givesWay` to something more urgent.
-    /// - Throws: Why there is none.
-    static func of(
-        _ regions: [AddressRange], leaving left: AddressRange, in memory: PhysicalMemory,
-        givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> Pair? {
-        let all = try Digest()
-        // Nothing is left out of most images, and then one digest is both.
-        let rest = regions.contains(left) ? try Digest() : nil
-        for region in regions {
-            let isWhole = try memory.forEachPart(of: region) { part throws(Unknowable) in
-                if givesWay() { return false }
-                try all.add(part)
-                if region != left { try rest?.add(part) }
-                return true
-            }
-            guard isWhole else { return nil }
-        }
-        let digest = try all.finish()
-        return Pair(all: digest, rest: try rest?.finish() ?? digest)
     }
 }

@@ -2,125 +2,129 @@
 
 /// Finds out what the parts of a loaded image are, by looking at what lies in them.
 ///
-/// The kernel's books give addresses without meanings, and after a patch not even all addresses. The
+/// `struct kimage` gives addresses without meanings, and after a patch not even all addresses. The
 /// rest follows from memory itself: the core header begins as one, purgatory is where the image is
 /// entered and has a table of what it covers, and the boot parameters name the command line and the
 /// initrd.
 struct ImageReading {
     /// How an image was understood.
-    enum Outcome: Equatable {
-        /// In full.
-        case understood(LoadedImage)
+    enum Outcome {
+        /// In full; and what computes its digest again, where it has one.
+        case understood(ResidentImage, DigestWork?)
         /// Not: it is there and readable, and not an image that can work; why.
         case broken(because: String)
     }
 
-    let memory: PhysicalMemory
-    let books: CrashImage
+    let kcore: Kcore
+    let kimage: Kimage
     let reserved: AddressRanges
     let architecture: Architecture
-    /// The seal of the image that was looked at before.
-    let known: LoadedImage.Seal?
+    /// The digest of the image that was looked at before.
+    let known: PurgatoryDigest?
     /// The first bytes of each range that was looked at.
     private var heads: [AddressRange: [UInt8]] = [:]
 
     /// One page: more than any of the beginnings that are told apart.
     private static let headSize: UInt64 = 4096
 
-    /// Begins reading the image that `books` list, and that may have a `known` seal.
+    /// Begins reading the image that `kimage` lists, and that may have a `known` digest.
     init(
-        _ books: CrashImage, in memory: PhysicalMemory, within reserved: AddressRanges,
-        on architecture: Architecture, known: LoadedImage.Seal?
+        _ kimage: Kimage, in kcore: Kcore, within reserved: AddressRanges,
+        on architecture: Architecture, known: PurgatoryDigest?
     ) {
         self.known = known
-        self.books = books
-        self.memory = memory
+        self.kimage = kimage
+        self.kcore = kcore
         self.reserved = reserved
         self.architecture = architecture
     }
 
-    /// Reads the image, and makes its digest anew where `hashing`, unless it `givesWay`.
+    /// Reads the image.
     ///
     /// - Throws: Why memory cannot be read, or shows nothing that could be judged.
-    mutating func run(
-        hashing: Bool, givingWay givesWay: () -> Bool
-    ) throws(Unknowable) -> Outcome {
-        let listed = books.segments.map(\.range)
+    mutating func run() throws(Unknowable) -> Outcome {
+        let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
-        let purgatory = try Purgatory(of: books, in: memory, within: reserved)
+        let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
         for region in purgatory.regions { try look(at: region) }
-        let bootParameters = bootParameters()
-        try refuseToJudgeWhatIsHidden(purgatory, bootParameters?.values)
-        let commandLine = commandLine(bootParameters?.values)
-        let header: LoadedImage.Header
+        let bootData = try bootData()
+        try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
+        let commandLine = commandLine(bootData?.values)
+        let header: ResidentImage.Header
         switch try self.header(namedBy: commandLine.value, among: listed) {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
-        let check = SealCheck(
-            purgatory: purgatory, books: books, architecture: architecture, header: header.range,
-            known: known)
-        let (seal, integrity) = try check.run(
-            hashing: hashing, in: memory, givingWay: givesWay)
         let roles = Roles(
-            header: header, purgatory: purgatory.range, bootParameters: bootParameters?.range,
-            initrd: bootParameters?.values.initrd)
-        return .understood(
-            LoadedImage(
-                books: books,
-                parts: roles.parts(listed: listed, sealed: seal?.regions ?? []), header: header,
-                seal: seal, integrity: integrity, commandLine: commandLine))
+            header: header, purgatory: purgatory.range, bootData: bootData?.range,
+            initrd: bootData?.values.initrd)
+        var edited = [header.range]
+        if let bootData, architecture.patching?.editsBootData == true {
+            edited.append(bootData.range)
+        }
+        let check = PurgatoryDigestCheck(
+            purgatory: purgatory, kimage: kimage, architecture: architecture, roles: roles,
+            edited: edited, known: known)
+        let glance = check.run()
+        let image = ResidentImage(
+            kimage: kimage,
+            parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
+            header: header, digest: glance.digest, integrity: glance.integrity,
+            commandLine: commandLine)
+        return .understood(image, glance.work)
     }
 
     /// Reads the beginning of a range, once.
     private mutating func look(at range: AddressRange) throws(Unknowable) {
         guard heads[range] == nil else { return }
         let size = min(ImageReading.headSize, range.byteCount)
-        heads[range] = try memory.bytes(Int(size), at: range.start)
+        heads[range] = try kcore.bytes(Int(size), at: range.start)
     }
 
     /// Makes sure that memory shows an image at all.
     ///
-    /// Kernels hide it in two ways: arm64 before 6.4 unmaps it, which reads as zeros, and hosts with
-    /// AMD's memory encryption read it with the wrong key, which gives noise. Neither is damage.
+    /// It is hidden in two ways: some kernels unmap it, which reads as zeros, and hosts that encrypt
+    /// memory read it with the wrong key, which gives noise. Neither is damage.
     private func refuseToJudgeWhatIsHidden(
-        _ purgatory: Purgatory, _ bootParameters: BootParameters?
+        _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
         if heads.values.allSatisfy({ head in head.allSatisfy { $0 == 0 } }) {
             throw Unknowable(
                 "reserved memory reads as zeros: this kernel hides the loaded image from readers")
         }
         let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
-        guard isKnown || bootParameters != nil || !purgatory.tables.isEmpty else {
+        guard isKnown || bootData != nil || !purgatory.tables.isEmpty else {
             throw Unknowable(
                 "nothing in reserved memory is recognisable, as with memory that is encrypted")
         }
     }
 
-    private func bootParameters() -> (range: AddressRange, values: BootParameters)? {
-        guard architecture == .x86 else { return nil }
+    private func bootData() throws(Unknowable) -> (
+        range: AddressRange, values: Architecture.BootData
+    )? {
+        guard let read = architecture.bootData else { return nil }
         for (range, head) in heads.sorted(by: { $0.key.start < $1.key.start }) {
-            if let values = BootParameters(head) { return (range, values) }
+            let segment = Architecture.Segment(range: range, head: head)
+            if let values = try read(segment, kcore) { return (range, values) }
         }
         return nil
     }
 
-    private func commandLine(_ parameters: BootParameters?) -> Fact<String> {
-        guard architecture == .x86 else {
+    private func commandLine(_ bootData: Architecture.BootData?) -> Fact<String> {
+        guard architecture.bootData != nil else {
             return .unknown(
-                because: "the command line of a loaded image can be found on x86_64 only")
+                because: "where an image has its command line is not known on \(architecture.name)")
         }
-        guard let parameters else {
-            return .unknown(because: "the image has no boot parameters that name a command line")
+        guard let bootData else {
+            return .unknown(because: "the image has no boot parameters with a command line")
         }
         return Fact { () throws(Unknowable) in
-            guard let place = reserved.ranges.first(where: { $0.holds(parameters.commandLine) })
-            else { throw Unknowable("the command line lies outside the reserve of crashkernel=") }
-            let room = min(
-                UInt64(BootParameters.longestCommandLine), place.end - parameters.commandLine)
-            let bytes = try memory.bytes(Int(room), at: parameters.commandLine)
+            guard let place = reserved.ranges.first(where: { $0.holds(bootData.commandLine) })
+            else { throw Unknowable("the command line lies outside reserved memory") }
+            let room = min(bootData.longestCommandLine, place.end - bootData.commandLine)
+            let bytes = try kcore.bytes(Int(room), at: bootData.commandLine)
             guard let end = bytes.firstIndex(of: 0) else {
-                throw Unknowable("the command line has no end")
+                throw Unknowable("the command line is not terminated")
             }
             return String(decoding: bytes[..<end], as: UTF8.self)
         }
@@ -135,8 +139,8 @@ struct ImageReading {
     /// Reads the core header that the capture kernel would use.
     private func header(
         namedBy commandLine: String?, among listed: [AddressRange]
-    ) throws(Unknowable) -> Search<LoadedImage.Header> {
-        let named = commandLine.map { BootParameters.coreHeader(in: $0) }
+    ) throws(Unknowable) -> Search<ResidentImage.Header> {
+        let named = commandLine.map { ResidentCommandLine.coreHeader(in: $0) }
         let beginning = listed.filter { range in
             heads[range].flatMap { try? CoreHeader.byteCount(prefix: $0) } != nil
         }
@@ -150,14 +154,14 @@ struct ImageReading {
             place = beginning.first
         }
         guard let place, let head = heads[place] else {
-            return .broken(because: "no segment is the core header that its command line names")
+            return .broken(because: "no segment is at the address of its elfcorehdr=")
         }
         // Any flaw has the same meaning: the capture kernel could not read it either.
         let size = (try? CoreHeader.byteCount(prefix: head)) ?? 0
-        let bytes = try memory.bytes(min(size, Int(place.byteCount)), at: place.start)
+        let bytes = try kcore.bytes(min(size, Int(place.byteCount)), at: place.start)
         guard let core = try? CoreHeader(bytes) else {
             return .broken(because: "there is no core header at \(hexadecimal(place.start))")
         }
-        return .understood(LoadedImage.Header(range: place, core: core))
+        return .understood(ResidentImage.Header(range: place, core: core))
     }
 }

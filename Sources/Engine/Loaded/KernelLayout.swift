@@ -8,16 +8,10 @@ package struct KernelLayout: Hashable, Codable {
     /// The address of `kexec_crash_image`, the pointer to the loaded image.
     let pointer: UInt64
     /// Where the parts of `struct kimage` lie.
-    let image: CrashImage.Layout
+    let image: Kimage.Layout
 
     /// How much type information is read at most; kernels of today have 4 to 8 MiB.
-    private static let largestTypeInformation = 64 << 20
-
-    /// Creates a layout from its parts.
-    init(pointer: UInt64, image: CrashImage.Layout) {
-        self.pointer = pointer
-        self.image = image
-    }
+    private static let largestBTF = 64 << 20
 
     /// Asks the kernel below `root`.
     ///
@@ -27,20 +21,20 @@ package struct KernelLayout: Hashable, Codable {
         pointer = try KernelSymbols.address(of: "kexec_crash_image", below: root)
     }
 
-    private static func image(below root: SystemRoot) throws(Unknowable) -> CrashImage.Layout {
+    private static func image(below root: SystemRoot) throws(Unknowable) -> Kimage.Layout {
         let path = "/sys/kernel/btf/vmlinux"
         let bytes: [UInt8]
         do throws(SystemError) {
-            bytes = try KernelFile(path, below: root).contents(atMost: largestTypeInformation)
+            bytes = try KernelFile(path, below: root).contents(atMost: largestBTF)
         } catch {
             guard error.errno == KernelFile.notThere else { throw Unknowable("\(error)") }
             throw Unknowable("there is no \(path): CONFIG_DEBUG_INFO_BTF is not set")
         }
-        do throws(TypeInformation.Flaw) {
-            let types = try TypeInformation(btf: bytes)
-            guard let image = CrashImage.Layout(in: types) else {
-                throw TypeInformation.Flaw(
-                    description: "does not describe struct kimage as it is known here")
+        do throws(BTF.Flaw) {
+            let types = try BTF(btf: bytes)
+            guard let image = Kimage.Layout(in: types) else {
+                throw BTF.Flaw(
+                    description: "describes a struct kimage that is not supported")
             }
             return image
         } catch {

@@ -3,7 +3,7 @@
 /// Where the kernel keeps a variable, from `/proc/kallsyms`.
 ///
 /// Its lines are `address type name`, and `[module]` where a module owns the symbol
-/// (kernel/kallsyms.c, `s_show`). There are some 200,000 of them, printed anew for each reader, so
+/// (kernel/kallsyms.c, `s_show`). There are some 200,000 of them, generated for each reader, so
 /// the text is searched as it comes and never held. Addresses do not change within a boot: one
 /// search is enough.
 struct KernelSymbols {
@@ -79,10 +79,10 @@ extension KernelSymbols {
                 if case .address(let address) = finding { return address }
                 throw Unknowable(
                     "/proc/kallsyms shows only zeros: kernel.kptr_restrict must be below 2, and"
-                        + " reading it takes CAP_SYSLOG")
+                        + " reading addresses needs CAP_SYSLOG")
             }
             guard count == chunk.count else { break }
         }
-        throw Unknowable("/proc/kallsyms does not name \(name): CONFIG_KALLSYMS_ALL is not set")
+        throw Unknowable("/proc/kallsyms does not list \(name): CONFIG_KALLSYMS_ALL is not set")
     }
 }

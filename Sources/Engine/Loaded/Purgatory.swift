@@ -2,7 +2,7 @@
 
 /// The code that runs between the two kernels, with what looks like the table of its digest.
 ///
-/// It is read as bytes and searched; whether a digest fits what is loaded is `SealCheck`'s to find out.
+/// It is read as bytes and searched; whether a digest fits what is loaded is `PurgatoryDigestCheck`'s to find out.
 struct Purgatory {
     /// Where it lies; all of the hole it lies in, where the kernel does not list it.
     let range: AddressRange
@@ -18,35 +18,34 @@ struct Purgatory {
     private static let reach: UInt64 = 64 << 10
     /// How much of a listed one is read: a segment of code and small tables is not larger.
     private static let largest: UInt64 = 1 << 20
-    private static let page: UInt64 = 4096
 
-    /// What the digest covers, as far as that is certain without making it anew.
+    /// What the digest covers, as far as that is certain without computing it.
     var regions: [AddressRange] { tables.count == 1 ? tables.first?.regions ?? [] : [] }
 
     /// Finds the purgatory of a loaded image.
     ///
     /// - Throws: Why memory cannot be read.
     init(
-        of books: CrashImage, in memory: PhysicalMemory, within reserved: AddressRanges
+        of kimage: Kimage, in kcore: Kcore, within reserved: AddressRanges
     ) throws(Unknowable) {
-        let listed = books.segments.map(\.range).filter { $0.holds(books.entry) }
+        let listed = kimage.segments.map(\.range).filter { $0.holds(kimage.entry) }
             // A patch may list one page of it only, or none.
-            .first { $0.byteCount > Purgatory.page && $0.byteCount <= Purgatory.largest }
-        guard let hole = reserved.ranges.first(where: { $0.holds(books.entry) }) else {
-            throw Unknowable("the crash image begins outside the reserve of crashkernel=")
+            .first { $0.byteCount > Architecture.smallestPage && $0.byteCount <= Purgatory.largest }
+        guard let hole = reserved.ranges.first(where: { $0.holds(kimage.entry) }) else {
+            throw Unknowable("the entry of the crash image lies outside reserved memory")
         }
-        let searched = listed ?? Purgatory.surroundings(of: books.entry, in: hole)
+        let searched = listed ?? Purgatory.surroundings(of: kimage.entry, in: hole)
         base = searched.start
-        bytes = try memory.bytes(Int(searched.byteCount), at: base)
-        // Purgatory runs while it makes the digest, so no digest covers it.
+        bytes = try kcore.bytes(Int(searched.byteCount), at: base)
+        // Purgatory runs while it computes the digest, so no digest covers it.
         tables = RegionTable.candidates(in: bytes, within: reserved)
-            .filter { table in !table.regions.contains { $0.holds(books.entry) } }
+            .filter { table in !table.regions.contains { $0.holds(kimage.entry) } }
         let others = tables.count == 1 ? tables[0].regions : []
-        range = listed ?? Purgatory.hole(in: searched, besides: others, of: books)
+        range = listed ?? Purgatory.hole(in: searched, besides: others, of: kimage)
     }
 
     private static func surroundings(of entry: UInt64, in hole: AddressRange) -> AddressRange {
-        let first = max(entry - entry % page, hole.start)
+        let first = max(entry - entry % Architecture.smallestPage, hole.start)
         return AddressRange(
             start: first - min(first - hole.start, reach), end: first + min(hole.end - first, reach)
         )
@@ -55,11 +54,11 @@ struct Purgatory {
     /// What is left of `searched` around the entry when all that is known to be something else is
     /// taken away.
     private static func hole(
-        in searched: AddressRange, besides regions: [AddressRange], of books: CrashImage
+        in searched: AddressRange, besides regions: [AddressRange], of kimage: Kimage
     ) -> AddressRange {
-        let large = books.segments.map(\.range).filter { $0.byteCount > page }
+        let large = kimage.segments.map(\.range).filter { $0.byteCount > Architecture.smallestPage }
         return AddressRanges([searched]).subtracting(AddressRanges(regions + large)).ranges
-            .first { $0.holds(books.entry) } ?? searched
+            .first { $0.holds(kimage.entry) } ?? searched
     }
 }
 

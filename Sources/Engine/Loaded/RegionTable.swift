@@ -16,8 +16,6 @@ package struct RegionTable: Hashable {
     private static let pairSize = 16
     /// How many bytes a table has.
     static let byteCount = capacity * pairSize
-    /// Segments lie on whole pages; 4 KiB divides every page size there is.
-    private static let page: UInt64 = 4096
 
     /// Finds everything in `bytes` that looks like a table of regions inside `reserved`.
     package static func candidates(
@@ -58,8 +56,10 @@ package struct RegionTable: Hashable {
     private static func region(
         in bytes: [UInt8], at offset: Int, within reserved: AddressRanges
     ) -> AddressRange? {
-        guard let start = bytes.double(at: offset), start > 0, start % page == 0,
-            let size = bytes.double(at: offset + 8), size > 0, size % page == 0,
+        guard let start = bytes.double(at: offset), start > 0,
+            start % Architecture.smallestPage == 0,
+            let size = bytes.double(at: offset + 8), size > 0,
+            size % Architecture.smallestPage == 0,
             reserved.ranges.contains(where: { range in
                 range.start <= start && start < range.end && size <= range.end - start
             })

@@ -3,36 +3,36 @@
 /// What each part of an image is for, from what is known of some of them.
 struct Roles {
     /// The core header.
-    let header: LoadedImage.Header
+    let header: ResidentImage.Header
     /// Where purgatory lies.
     let purgatory: AddressRange
-    /// Where the boot parameters lie, where there are any.
-    let bootParameters: AddressRange?
+    /// Where the boot data lies, where there is any.
+    let bootData: AddressRange?
     /// Where they say that the initrd begins.
     let initrd: UInt64?
 
     /// Returns all parts of an image by address: those the kernel lists, those only the digest's
     /// table knows, and purgatory.
-    func parts(listed: [AddressRange], sealed: [AddressRange]) -> [LoadedImage.Part] {
+    func parts(listed: [AddressRange], covered: [AddressRange]) -> [ResidentImage.Part] {
         var ranges = listed
         // A patch may list single pages of a part, or nothing of it.
-        for range in sealed + [purgatory] {
+        for range in covered + [purgatory] {
             ranges += AddressRanges([range]).subtracting(AddressRanges(ranges)).ranges
         }
         let rest = ranges.filter { known($0) == nil }
         let kernel = rest.max { $0.byteCount < $1.byteCount }
         return ranges.sorted { $0.start < $1.start }.map { range in
-            LoadedImage.Part(
+            ResidentImage.Part(
                 range: range,
                 role: known(range) ?? (range == kernel ? .kernel : .other),
                 isListed: listed.contains(range))
         }
     }
 
-    private func known(_ range: AddressRange) -> LoadedImage.Role? {
+    private func known(_ range: AddressRange) -> ResidentImage.Role? {
         if range == header.range { return .coreHeader }
         if purgatory.overlaps(range) { return .purgatory }
-        if range == bootParameters { return .bootParameters }
+        if range == bootData { return .bootParameters }
         if let initrd, range.holds(initrd) { return .initrd }
         let isBackup = header.core.entries.contains { entry in
             entry.kind == .memory && entry.offset != entry.physical && entry.offset == range.start

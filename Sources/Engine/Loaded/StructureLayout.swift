@@ -33,8 +33,8 @@ struct Field: Hashable, Codable {
 struct StructureLayout {
     /// How many bytes it has.
     let size: Int
-    private let types: TypeInformation
-    private let entry: TypeInformation.Entry
+    private let types: BTF
+    private let entry: BTF.Entry
 
     /// How many members a search looks at in all, anonymous ones' own included.
     ///
@@ -45,13 +45,13 @@ struct StructureLayout {
     private static let deepest = 32
 
     /// Finds the structure called `name`, or returns `nil` where there is not exactly one.
-    init?(_ name: String, in types: TypeInformation) {
+    init?(_ name: String, in types: BTF) {
         let found = types.structures(named: name)
         guard found.count == 1, let entry = found.first else { return nil }
         self.init(entry, in: types)
     }
 
-    private init(_ entry: TypeInformation.Entry, in types: TypeInformation) {
+    private init(_ entry: BTF.Entry, in types: BTF) {
         self.entry = entry
         self.types = types
         size = Int(entry.sizeOrType)
@@ -74,15 +74,15 @@ struct StructureLayout {
         return (bitOffset / 8, count, StructureLayout(element, in: types))
     }
 
-    private func member(_ name: String) -> (TypeInformation.Member, bitOffset: Int)? {
+    private func member(_ name: String) -> (BTF.Member, bitOffset: Int)? {
         var budget = StructureLayout.mostMembers
         return search(entry, for: name, from: 0, depth: 0, budget: &budget)
     }
 
     private func search(
-        _ entry: TypeInformation.Entry, for name: String, from bitOffset: Int, depth: Int,
+        _ entry: BTF.Entry, for name: String, from bitOffset: Int, depth: Int,
         budget: inout Int
-    ) -> (TypeInformation.Member, bitOffset: Int)? {
+    ) -> (BTF.Member, bitOffset: Int)? {
         guard depth < StructureLayout.deepest else { return nil }
         for index in 0..<entry.count {
             budget -= 1
@@ -99,7 +99,7 @@ struct StructureLayout {
     }
 
     /// Follows other names and qualifiers of a type to the type itself.
-    private func resolved(_ number: UInt32) -> TypeInformation.Entry? {
+    private func resolved(_ number: UInt32) -> BTF.Entry? {
         var number = number
         for _ in 0..<StructureLayout.deepest {
             guard let entry = types.entry(number) else { return nil }
@@ -112,7 +112,7 @@ struct StructureLayout {
     }
 
     /// The size of a number or a pointer, in bits.
-    private func bitSize(of entry: TypeInformation.Entry) -> Int? {
+    private func bitSize(of entry: BTF.Entry) -> Int? {
         switch entry.kind {
         case .pointer:
             // Every architecture with type information and kexec is a 64-bit one.

@@ -7,9 +7,14 @@
 package struct Unknowable: Error, Equatable {
     /// One sentence without its full stop.
     package let reason: String
+    /// Whether it may be known a moment later, because something moved while it was looked at.
+    let mayPass: Bool
 
     /// Creates an error from its reason.
-    package init(_ reason: String) { self.reason = reason }
+    init(_ reason: String, mayPass: Bool = false) {
+        self.reason = reason
+        self.mayPass = mayPass
+    }
 
     /// Does what may fail at the machine, and turns its failure into a reason.
     ///

@@ -2,8 +2,8 @@
 
 /// The core header that a machine needs, made from the one that is there; pure.
 ///
-/// Only what hotplug changes is made anew: RAM ranges, and the CPUs' notes where the old header lists
-/// present CPUs. All else (the kernel's note, its text, backups of the first memory) is kept, since
+/// Only what hotplug changes is new: RAM ranges, and the CPUs' notes where the old header lists
+/// present CPUs. Everything else (vmcoreinfo, the kernel's text, backups of the first memory) is kept:
 /// whoever made the old header knew more about it than can be known now.
 struct HeaderPlan {
     /// The header that is there.
@@ -12,10 +12,40 @@ struct HeaderPlan {
     let live: LiveSystem
     /// Where its CPUs leave their registers.
     let notes: ProcessorNotes
+    /// RAM that is not in `LiveSystem` and never hot-plugged: what the old header says of it stays.
+    let kept: AddressRanges
 
-    /// The first MiB, which is not in `LiveSystem` and never hot-plugged: what the old header says of
-    /// it stays.
-    private static let legacy = AddressRanges([AddressRange(start: 0, end: 1 << 20)])
+    /// How many bytes a header gets to grow in, where the kernel grows it itself.
+    ///
+    /// Room for 292 more ranges: more DIMMs than any board has sockets for. All that is listed is
+    /// filled by the kernel while the machine is unprotected, hence not the 900 KiB of its own load.
+    private static let growth: UInt64 = 16 << 10
+
+    /// Makes the edit of an image's core header: a producer of edits.
+    ///
+    /// It gets all of the old one's place, unless the kernel has left that far more than it can need.
+    /// - Throws: Why it cannot be made.
+    static func edits(_ context: Edit.Context) throws(PatchObstacle) -> [Edit] {
+        let old = context.image.header
+        let bytes = try HeaderPlan(
+            old: old.core, live: context.live, notes: context.notes, kept: context.ramOutsideDumps
+        ).header().encoded()
+        let (size, page) = (UInt64(bytes.count), context.pageSize)
+        guard size <= old.range.byteCount else {
+            throw .headerTooLarge(needed: size, room: old.range.byteCount)
+        }
+        guard old.range.start % page == 0, old.range.byteCount % page == 0 else {
+            throw .imageNotUnderstood(because: "its core header is not page-aligned")
+        }
+        let wanted = AddressRange(start: old.range.start, end: old.range.start + size + growth)
+        let end = min(old.range.end, wanted.inWhole(pagesOf: page).end)
+        return [
+            Edit(
+                range: AddressRange(start: old.range.start, end: end), bytes: bytes,
+                isSegment: true,
+                underDigest: context.image.digestCoversHeader ? old.range : nil)
+        ]
+    }
 
     /// Makes the new header.
     ///
@@ -23,7 +53,7 @@ struct HeaderPlan {
     func header() throws(PatchObstacle) -> CoreHeader {
         let said = CoreDescription(of: old, kernelNote: notes.kernelNote)
         guard let kernelNote = said.kernelNote else {
-            throw .imageNotUnderstood(because: "its core header has no note about the kernel")
+            throw .imageNotUnderstood(because: "its core header has no vmcoreinfo note")
         }
         let ram = try ramEntries(said)
         var new = old
@@ -46,7 +76,7 @@ struct HeaderPlan {
     ) throws(PatchObstacle) -> [CoreHeader.Entry] {
         let all = old.entries.filter { $0.kind == .note && $0.physical != kernelNote.physical }
         guard let form = all.first else {
-            throw .imageNotUnderstood(because: "its core header has no note of any CPU")
+            throw .imageNotUnderstood(because: "its core header has no CPU note")
         }
         let listed = Set(said.cpuNotes)
         if listed.count == notes.possible.count, listed.isSuperset(of: notes.addresses.values) {
@@ -55,7 +85,7 @@ struct HeaderPlan {
         var entries: [CoreHeader.Entry] = []
         for cpu in live.cpus.members.sorted() {
             guard let address = notes.addresses[cpu] else {
-                throw .machineNotKnown(because: "CPU \(cpu) does not tell where its crash note is")
+                throw .machineNotKnown(because: "CPU \(cpu) reports no address of its crash note")
             }
             var entry = form
             entry.offset = address
@@ -71,9 +101,9 @@ struct HeaderPlan {
                 && entry.virtual &- entry.physical == said.directMap
         }
         guard let form else {
-            throw .imageNotUnderstood(because: "its core header has no memory")
+            throw .imageNotUnderstood(because: "its core header has no memory range")
         }
-        let ram = live.ram.union(said.ram.intersection(HeaderPlan.legacy))
+        let ram = live.ram.union(said.ram.intersection(kept))
         return ram.ranges.map { range in
             var entry = form
             entry.offset = range.start

@@ -54,10 +54,13 @@ enum Kexec {
 
     /// Loads pieces of a crash kernel; what lies elsewhere in reserved memory stays.
     ///
-    /// `flags` are added to KEXEC_ON_CRASH.
+    /// `flags` are added to KEXEC_ON_CRASH and the number of the architecture.
     ///
     /// The corresponding C function is `kexec_load`.
-    static func loadSegments(_ segments: [Segment], entry: UInt64, flags: UInt) -> Attempt {
+    static func loadSegments(
+        _ segments: [Segment], entry: UInt64, flags: UInt, on architecture: Architecture
+    ) -> Attempt {
+        let flags = UInt(KEXEC_ON_CRASH) | UInt(architecture.number) << 16 | flags
         let list = unsafe segments.map { segment in
             unsafe kexec_segment(
                 buf: UnsafeRawPointer(segment.bytes.address), bufsz: UInt(segment.bytes.count),
@@ -68,7 +71,7 @@ enum Kexec {
         return withExtendedLifetime(segments) {
             let start = MonotonicClock.microseconds()
             let result = unsafe ckexec_load(
-                UInt(entry), UInt(list.count), list, UInt(KEXEC_ON_CRASH) | flags)
+                UInt(entry), UInt(list.count), list, flags)
             return Attempt(errno: -result, microseconds: MonotonicClock.microseconds() - start)
         }
     }

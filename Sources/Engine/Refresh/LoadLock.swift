@@ -34,7 +34,7 @@ package final class LoadLock {
 
     /// Tries to take the lock of the kdump tool below `root`.
     ///
-    /// The file is opened anew each time: whoever removes it and makes another means that one. It is
+    /// The file is opened each time: whoever removes it and creates another means that one. It is
     /// never made here, where the service's sandbox lets nothing be written.
     ///
     /// The corresponding C functions are `open` and `flock`, with LOCK_EX and LOCK_NB.

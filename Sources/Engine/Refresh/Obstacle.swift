@@ -63,22 +63,22 @@ extension Obstacle: CustomStringConvertible {
         case .notWanted(let path, let variable):
             "kdump is switched off: set \(variable) in \(path) to 1"
         case .firmwareAssisted(let path, let variable):
-            "\(variable) in \(path) leaves the dump to the firmware, which needs no crash kernel"
+            "\(variable) in \(path) selects firmware-assisted dump, which needs no crash kernel"
         case .unreadableConfiguration(let path, let reason):
             "\(path) cannot be read (\(reason)): \(Obstacle.remedy)"
         case .foreignConfiguration(let path, let line, let what):
-            "\(path) has \(what) in line \(line), which is not read here: \(Obstacle.remedy)"
+            "\(path) has \(what) in line \(line), which is not supported: \(Obstacle.remedy)"
         case .foreignOption(let path, let variable, let option):
-            "\(variable) in \(path) has \(option), which a reload cannot follow: \(Obstacle.remedy)"
+            "\(variable) in \(path) has \(option), which a reload does not support: \(Obstacle.remedy)"
         case .noKernel(let path, let release):
-            "no kernel \(release) is where \(path) has it looked for: \(Obstacle.remedy)"
+            "no kernel \(release) was found by the rules of \(path): \(Obstacle.remedy)"
         case .noCommandLine(let reason):
             "the command line of the loaded image is not known (\(reason)): set"
                 + " KDUMP_HOTPLUGD_COMMAND_LINE in /etc/default/kdump-hotplugd"
         case .loadingDisabled:
-            "kernel.kexec_load_disabled is 1, so no crash kernel can be loaded before the next boot"
+            "kernel.kexec_load_disabled is 1, so no crash kernel can be loaded until the next boot"
         case .noLoadsLeft:
-            "kernel.kexec_load_limit_panic is used up, so no crash kernel can be loaded before the"
+            "kernel.kexec_load_limit_panic is used up, so no crash kernel can be loaded until the"
                 + " next boot"
         case .unreadable(let role, let path, let reason):
             "the \(role.rawValue) \(path) cannot be read (\(reason)): name a readable file"
@@ -89,22 +89,22 @@ extension Obstacle: CustomStringConvertible {
         case .beingWritten(let role, let path):
             "the \(role.rawValue) \(path) is being written: the load waits until it is complete"
         case .notAKernel(let path):
-            "\(path) is not a kernel image that kexec_file_load takes: name an uncompressed one"
+            "\(path) is not a kernel image that kexec_file_load accepts: name an uncompressed one"
         case .unsigned(let path):
             "the kernel \(path) is not signed, and this machine is locked down: name a signed one"
         case .refused(let path, let reason):
             "this machine is locked down and refuses the kernel \(path) (\(reason)): name one that"
                 + " is signed with a key it trusts"
         case .untried(let path):
-            "this machine is locked down, and the kernel \(path) cannot be tried while another is"
-                + " loaded to reboot into: unload that with kexec -u"
+            "this machine is locked down, and the kernel \(path) cannot be tested while a"
+                + " kernel for kexec reboot is loaded: unload that with kexec -u"
         case .commandLineTooLong(let length, let limit):
-            "the crash kernel's command line has \(length) bytes and may have \(limit): shorten it"
+            "the crash kernel's command line has \(length) bytes, and \(limit) is the limit: shorten it"
         case .tooLarge(let needed, let reserved):
             "kernel and initrd need \(ByteCount(needed)) and crashkernel= reserves only"
                 + " \(ByteCount(reserved)): raise it or shrink the initrd"
         case .anotherMachine:
-            "these are the files of another machine, and only this one's crash kernel can be loaded"
+            "these files belong to another machine, and only this one's crash kernel can be loaded"
         }
     }
 }

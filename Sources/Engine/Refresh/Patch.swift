@@ -8,16 +8,16 @@ internal import Glibc
 /// from a load that failed after the kernel had let go of the image, which is still lying there.
 struct Patch {
     private let plan: PatchPlan
-    /// The new core header.
-    let header: Kexec.Segment
+    /// The edits that are segments of their own.
+    private let edited: [Kexec.Segment]
     /// What else is listed.
-    let copies: [Kexec.Segment]
+    private let copies: [Kexec.Segment]
     private let flags: [UInt]
     private let root: SystemRoot
 
     /// KEXEC_CRASH_HOTPLUG_SUPPORT of include/uapi/linux/kexec.h, since 6.10.
     private static let keepUp: UInt = 0x8
-    /// KEXEC_UPDATE_ELFCOREHDR, the same on x86 before that, since 6.6.
+    /// KEXEC_UPDATE_ELFCOREHDR, the same before that, since 6.6.
     private static let keepUpBefore: UInt = 0x4
 
     /// Reads what a plan needs of the image that is loaded.
@@ -28,67 +28,82 @@ struct Patch {
         within reserved: AddressRanges
     ) throws(PatchObstacle) -> Patch {
         do throws(Unknowable) {
-            return try PhysicalMemory.observe(below: root) { memory throws(Unknowable) in
-                let copies = try plan.segments.copies.map { range throws(Unknowable) in
-                    try copy(of: range, in: memory)
+            return try Tries.settled { () throws(Unknowable) in
+                try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                    let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
+                    let isNamedSo = layout.image.hotplugSupport != nil
+                    return try Patch(
+                        plan, copies: copies, below: root,
+                        flags: isNamedSo ? [keepUp, keepUpBefore] : [keepUpBefore, keepUp])
                 }
-                if let seal = plan.seal { try rewrite(seal, in: copies) }
-                let books = try CrashImage.loaded(in: memory, laidOut: layout, within: reserved)
-                guard books == plan.image.books else {
-                    throw Unknowable("somebody has just loaded another one")
-                }
-                let isNamedSo = layout.image.hotplugSupport != nil
-                return try Patch(
-                    plan, copies: copies, below: root,
-                    flags: isNamedSo ? [keepUp, keepUpBefore] : [keepUpBefore, keepUp])
             }
         } catch {
             throw .imageNotUnderstood(because: error.reason)
         }
     }
 
+    /// Reads what is listed with the bytes that are there, and makes the edits in it.
+    private static func copies(
+        _ plan: PatchPlan, in kcore: Kcore, laidOut layout: KernelLayout,
+        within reserved: AddressRanges
+    ) throws(Unknowable) -> [Kexec.Segment] {
+        let copies = try plan.copies.map { range throws(Unknowable) in
+            try copy(of: range, in: kcore)
+        }
+        try rewrite(copies, by: plan)
+        let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+        guard kimage == plan.image.kimage else {
+            // A kernel that updates the image hides it for as long as it writes.
+            throw Unknowable("another program has just loaded another one", mayPass: kimage == nil)
+        }
+        return copies
+    }
+
     private init(
         _ plan: PatchPlan, copies: [Kexec.Segment], below root: SystemRoot, flags: [UInt]
     ) throws(Unknowable) {
-        guard let bytes = PinnedBytes(plan.header.encoded()) else { throw Patch.noMemory }
         self.plan = plan
         self.copies = copies
         self.root = root
-        header = Kexec.Segment(bytes: bytes, range: plan.segments.header)
+        edited = try plan.edits.filter(\.isSegment).map { edit throws(Unknowable) in
+            guard let bytes = PinnedBytes(edit.bytes) else { throw Patch.noMemory }
+            return Kexec.Segment(bytes: bytes, range: edit.range)
+        }
         // A kernel that did not keep the image up is not made to: it would write its own kind of
         // header, without what kexec-tools' has of the first MiB.
-        self.flags = plan.image.books.kernelKeepsUp == true ? flags : [0]
+        self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
     }
 
-    private static let noMemory = Unknowable("there is no memory for a copy of it")
+    private static let noMemory = Unknowable("there is not enough memory for a copy of it")
 
     private static func copy(
-        of range: AddressRange, in memory: PhysicalMemory
+        of range: AddressRange, in kcore: Kcore
     ) throws(Unknowable) -> Kexec.Segment {
         guard let bytes = PinnedBytes(count: Int(range.byteCount)) else { throw noMemory }
         var place = 0
-        _ = try memory.forEachPart(of: range) { part throws(Unknowable) in
+        try kcore.forEachPart(of: range) { part in
             bytes.replace(at: place, with: part)
             place += part.count
-            return true
         }
         return Kexec.Segment(bytes: bytes, range: range)
     }
 
-    /// Writes a new table, and the digest over what it lists, into copies of purgatory's pages.
+    /// Makes the edits that are no segments of their own in copies of the pages around them.
     private static func rewrite(
-        _ seal: SealPlan, in copies: [Kexec.Segment]
+        _ copies: [Kexec.Segment], by plan: PatchPlan
     ) throws(Unknowable) {
-        guard let digest = seal.digest else { throw Unknowable("its digest has not been found") }
-        let changes = [(seal.table, seal.tableBytes), (digest.place, digest.withoutHeader)]
-        for (address, bytes) in changes {
-            let copy = copies.first { copy in
-                copy.range.holds(address) && copy.range.holds(address + UInt64(bytes.count) - 1)
+        guard !plan.isDigestUnfound else { throw Unknowable("its digest has not been found") }
+        for edit in plan.edits where !edit.isSegment {
+            let copy = copies.first { $0.range.holds(edit.range.start) }
+            guard let copy, edit.range.end <= copy.range.end else {
+                throw Unknowable("its digest is outside the copied part")
             }
-            guard let copy else { throw Unknowable("its digest lies outside of it") }
-            copy.bytes.replace(at: Int(address - copy.range.start), with: bytes)
+            copy.bytes.replace(at: Int(edit.range.start - copy.range.start), with: edit.bytes)
         }
     }
+
+    /// All that is listed.
+    var segments: [Kexec.Segment] { edited + copies }
 
     /// Loads the patch over the image.
     ///
@@ -96,46 +111,49 @@ struct Patch {
     /// `kexec_load_check`), so it is tried and not tabulated by version. The field of `struct kimage`
     /// that came with the one or the other says which to try first: a try counts as a load where
     /// `kernel.kexec_load_limit_panic` limits them.
-    func run() -> Kexec.Attempt {
-        var attempt = load([header] + copies, flags: flags[0])
-        for flag in flags.dropFirst() where attempt.errno == EINVAL && isLoaded {
-            attempt = load([header] + copies, flags: flag)
-        }
-        return attempt
-    }
+    func run() -> Kexec.Attempt { load(segments, where: { isLoaded }) }
 
-    /// Loads the whole image again, with the new core header, from what lies in reserved memory.
+    /// Loads the whole image again, with the edits, from what lies in reserved memory.
     ///
     /// - Throws: Why it cannot be read.
     func replay() throws(PatchObstacle) -> Kexec.Attempt {
         let ranges = plan.rest
-        guard ranges.count < SegmentPlan.mostSegments else {
-            throw .imageNotUnderstood(because: "it has too many parts")
+        guard ranges.count + edited.count <= SegmentPlan.mostSegments else {
+            throw .imageNotUnderstood(because: "it needs too many segments")
         }
-        let segments: [Kexec.Segment]
+        let whole: [Kexec.Segment]
         do throws(Unknowable) {
-            segments = try PhysicalMemory.observe(below: root) { memory throws(Unknowable) in
-                try ranges.map { range throws(Unknowable) in try Patch.copy(of: range, in: memory) }
+            whole = try Tries.settled { () throws(Unknowable) in
+                try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                    try ranges.map { range throws(Unknowable) in
+                        try Patch.copy(of: range, in: kcore)
+                    }
+                }
             }
         } catch {
             throw .imageNotUnderstood(because: error.reason)
         }
         for copy in copies {
             let bytes = copy.bytes.contents
-            for segment in segments where segment.range.holds(copy.range.start) {
+            for segment in whole where segment.range.holds(copy.range.start) {
                 let place = Int(copy.range.start - segment.range.start)
                 segment.bytes.replace(at: place, with: bytes)
             }
         }
-        var attempt = load([header] + segments, flags: flags[0])
-        for flag in flags.dropFirst() where attempt.errno == EINVAL {
-            attempt = load([header] + segments, flags: flag)
-        }
-        return attempt
+        return load(edited + whole, where: { true })
     }
 
-    private func load(_ segments: [Kexec.Segment], flags: UInt) -> Kexec.Attempt {
-        Kexec.loadSegments(segments, entry: plan.image.books.entry, flags: flags)
+    /// Loads segments with the first of the flags that the kernel knows, as long as another try `mayHelp`.
+    private func load(
+        _ segments: [Kexec.Segment], where mayHelp: () -> Bool
+    ) -> Kexec.Attempt {
+        var flags = flags[...]
+        while true {
+            let attempt = Kexec.loadSegments(
+                segments, entry: plan.image.kimage.entry, flags: flags.removeFirst(),
+                on: plan.architecture)
+            guard attempt.errno == EINVAL, !flags.isEmpty, mayHelp() else { return attempt }
+        }
     }
 
     /// Whether a crash kernel is loaded; not where the kernel does not say.

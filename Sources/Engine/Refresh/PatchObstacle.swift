@@ -6,7 +6,7 @@
 package enum PatchObstacle: Error, Hashable {
     /// The operator does not want patches.
     case switchedOff
-    /// Images of this architecture have no room for the kernel's own pages.
+    /// What a patch of this architecture's images must write is not known.
     case architecture(Architecture)
     /// A locked-down kernel takes whole signed files only.
     case lockedDown
@@ -37,27 +37,27 @@ extension PatchObstacle: CustomStringConvertible {
         case .switchedOff:
             "patching is switched off by --no-patch or KDUMP_HOTPLUGD_NO_PATCH"
         case .architecture(let architecture):
-            "images are patched on x86_64 only, and this is \(architecture.rawValue)"
+            "images of \(architecture.name) are not patched yet"
         case .lockedDown:
             "this machine is locked down, which forbids kexec_load"
         case .loadingDisabled:
-            "kernel.kexec_load_disabled is 1, so nothing can be loaded before the next boot"
+            "kernel.kexec_load_disabled is 1, so nothing can be loaded until the next boot"
         case .noLoadsLeft:
-            "kernel.kexec_load_limit_panic is used up, so nothing can be loaded before the next boot"
+            "kernel.kexec_load_limit_panic is used up, so nothing can be loaded until the next boot"
         case .encryptedTarget:
             "the image holds the keys of an encrypted dump target, which a patch would expose"
         case .imageNotUnderstood(let reason):
-            "the loaded image is not one that can be patched: \(reason)"
+            "the loaded image cannot be patched: \(reason)"
         case .digestNotUnderstood:
-            "the digest of the loaded image and what it covers are not certain"
+            "the digest of the loaded image, or what it covers, is not certain"
         case .machineNotKnown(let reason):
-            "the machine is not known well enough to describe it: \(reason)"
+            "the machine cannot be described: \(reason)"
         case .headerTooLarge(let needed, let room):
             "the new core header needs \(ByteCount(needed)) and the old one has room for"
                 + " \(ByteCount(room))"
         case .holeTooSmall(let needed, let free):
-            "the kernel needs \(ByteCount(needed)) for itself at the bottom of reserved memory and"
-                + " finds \(ByteCount(free))"
+            "the kernel needs \(ByteCount(needed)) for itself at the bottom of reserved memory, but"
+                + " only \(ByteCount(free)) is free"
         case .failedBefore:
             "a patch of this image has failed before"
         }

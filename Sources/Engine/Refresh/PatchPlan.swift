@@ -2,55 +2,55 @@
 
 /// A patch on paper: what to write where, for an image and a machine that were seen; pure.
 ///
-/// What bars a patch is found here, before any memory is read for it.
+/// Everything that bars a patch is found here, before any memory is read for it.
 struct PatchPlan: Equatable {
-    /// The new core header.
-    let header: CoreHeader
-    /// What is listed.
-    let segments: SegmentPlan
-    /// What changes in purgatory; `nil` where nothing has to.
-    let seal: SealPlan?
+    /// What is written.
+    let edits: [Edit]
+    /// What is listed beside the edits' own segments, with what is there, by address.
+    let copies: [AddressRange]
+    /// Whether purgatory's digest must be looked for before the patch can be prepared.
+    let isDigestUnfound: Bool
     /// The image that is patched.
-    let image: LoadedImage
+    let image: ResidentImage
+    /// The architecture it is for.
+    let architecture: Architecture
 
     /// Plans a patch of the image that was seen, so that it describes the machine that was seen.
     ///
     /// - Throws: The first obstacle found.
     init(for seen: Observation, notes: Fact<ProcessorNotes>) throws(PatchObstacle) {
+        architecture = seen.architecture
+        guard let rules = architecture.patching else { throw .architecture(architecture) }
         try PatchPlan.refuseWhatTheMachineForbids(seen)
-        let image = try PatchPlan.image(seen)
-        guard case .known(let reserved) = seen.reserved,
-            let hole = reserved.first(where: { $0.holds(image.books.entry) })
-        else { throw .imageNotUnderstood(because: "it begins outside of reserved memory") }
-        let live: LiveSystem
-        switch seen.live {
-        case .known(let system): live = system
-        case .unknown(let reason): throw .machineNotKnown(because: reason)
+        image = try PatchPlan.image(seen)
+        let entry = image.kimage.entry
+        guard let hole = seen.reserved.value?.first(where: { $0.holds(entry) }) else {
+            throw .imageNotUnderstood(because: "its entry lies outside reserved memory")
         }
-        switch notes {
-        case .known(let notes):
-            header = try HeaderPlan(old: image.header.core, live: live, notes: notes).header()
-        case .unknown(let reason): throw .machineNotKnown(because: reason)
-        }
-        seal = try SealPlan.plan(for: image)
-        segments = try SegmentPlan(
-            for: image, headerSize: UInt64(header.byteCount), changing: seal?.pages ?? [],
-            in: hole, on: live)
-        self.image = image
+        let context = try PatchPlan.context(seen, notes, image: image, by: rules)
+        let edits = try rules.edits(context)
+        let digest = try PurgatoryDigestEdits(for: image, besides: edits)
+        self.edits = edits + digest.edits
+        isDigestUnfound = digest.isDigestUnfound
+        copies = try SegmentPlan(
+            for: image, edits: self.edits, in: hole, pageSize: rules.pageSize,
+            controlBytes: rules.controlBytes(context.live)
+        ).copies
     }
 
     private static func refuseWhatTheMachineForbids(_ seen: Observation) throws(PatchObstacle) {
-        guard seen.architecture == .x86 else { throw .architecture(seen.architecture) }
         if seen.support.lockdown != .none { throw .lockedDown }
         if seen.support.loadingDisabled { throw .loadingDisabled }
         if seen.support.loadsLeft == 0 { throw .noLoadsLeft }
     }
 
-    private static func image(_ seen: Observation) throws(PatchObstacle) -> LoadedImage {
+    private static func image(_ seen: Observation) throws(PatchObstacle) -> ResidentImage {
         switch seen.finding {
         case .known(.image(let image)):
-            let words = image.commandLine.value?.split(separator: " ") ?? []
-            if words.contains(where: { $0.hasPrefix("dmcryptkeys=") }) { throw .encryptedTarget }
+            let parameters = KernelParameters(image.commandLine.value ?? "").parameters
+            if parameters.contains(where: { $0.name == ResidentCommandLine.targetKeys }) {
+                throw .encryptedTarget
+            }
             return image
         case .known(.nothing): throw .imageNotUnderstood(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):
@@ -58,10 +58,22 @@ struct PatchPlan: Equatable {
         }
     }
 
-    /// All of the image but its core header, in as few pieces as possible.
+    private static func context(
+        _ seen: Observation, _ notes: Fact<ProcessorNotes>, image: ResidentImage,
+        by rules: Architecture.Patching
+    ) throws(PatchObstacle) -> Edit.Context {
+        switch (seen.live, notes) {
+        case (.known(let live), .known(let notes)):
+            Edit.Context(
+                image: image, live: live, notes: notes,
+                ramOutsideDumps: seen.architecture.ramOutsideDumps, pageSize: rules.pageSize)
+        case (.unknown(let reason), _), (_, .unknown(let reason)):
+            throw .machineNotKnown(because: reason)
+        }
+    }
+
+    /// All of the image but what the edits replace, in as few pieces as possible.
     var rest: [AddressRange] {
-        AddressRanges(
-            image.parts.filter { $0.role != .coreHeader }.map(\.range) + segments.copies
-        ).ranges
+        AddressRanges(SegmentPlan.untouched(of: image, by: edits) + copies).ranges
     }
 }

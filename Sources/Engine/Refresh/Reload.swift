@@ -14,13 +14,6 @@ struct Reload {
     /// The kernel's path, where the load must be rehearsed because the machine is locked down.
     private let rehearsal: String?
 
-    /// What a load puts beside kernel and initrd, in bytes.
-    ///
-    /// A core header that can grow (under 1 MiB: 8192 ranges of 56 bytes and a note for each
-    /// possible CPU), purgatory, boot parameters and page tables (together under 1 MiB), and the
-    /// kernel's alignment of 2 MiB (CONFIG_PHYSICAL_ALIGN of the distributions).
-    private static let overhead: UInt64 = 4 << 20
-
     /// Prepares to load what is configured in place of what was seen.
     ///
     /// `remembered` is the command line of the last image that could be read.
@@ -46,10 +39,12 @@ struct Reload {
         if isLockedDown && !format.isSigned { throw .unsigned(path: source.kernel) }
         if isLockedDown && support.isRebootPrepared { throw .untried(path: source.kernel) }
         let length = commandLine.utf8.count
-        if let limit = format.commandLineLimit, length > limit {
+        if let limit = format.needs.commandLineLimit, length > limit {
             throw .commandLineTooLong(length: length, limit: limit)
         }
-        let needed = max(format.memory, kernel.size) + (initrd?.size ?? 0) + overhead
+        let needed =
+            max(format.needs.memory, kernel.size) + (initrd?.size ?? 0)
+            + seen.architecture.loadOverhead
         if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
             throw .tooLarge(needed: needed, reserved: room)
         }

@@ -3,7 +3,7 @@
 /// What a reload is to load, and who says so.
 ///
 /// First come the operator's own settings, then what the distribution's kdump service is configured
-/// to load. It is looked for anew each time it is needed: a kernel upgrade moves links, and an
+/// to load. It is read again each time it is needed: a kernel upgrade moves links, and an
 /// administrator edits files, without telling anybody.
 package struct Configuration: Equatable {
     /// The files, and the command line where the operator named one.
@@ -19,7 +19,7 @@ package struct Configuration: Equatable {
     init(named source: ImageSource) {
         self.source = source
         file = nil
-        commandLine = .unknown(because: "none is set")
+        commandLine = .unknown(because: "none is configured")
     }
 
     /// What a distribution's `file` says.

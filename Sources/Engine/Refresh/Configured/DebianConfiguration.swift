@@ -85,7 +85,7 @@ struct DebianConfiguration: DistributionFamily {
         let whole = line + " " + (added.isEmpty ? usuallyAdded : added)
         // kdump-config hands the line to a shell once more, between double quotes.
         guard let evaluated = DebianConfiguration.evaluated(whole) else {
-            return .unknown(because: "kdump-config would take its quotes, $ or ` for shell")
+            return .unknown(because: "kdump-config would interpret its quotes, $ or ` as shell")
         }
         return .known(evaluated.split { " \t\n".contains($0) }.joined(separator: " "))
     }
@@ -113,9 +113,9 @@ struct DebianConfiguration: DistributionFamily {
     private var usuallyAdded: String {
         let all = "reset_devices systemd.unit=kdump-tools-dump.service"
         switch architecture {
-        case .arm: return "\(all) nr_cpus=1"
+        case .arm64: return "\(all) nr_cpus=1"
         case .power: return "\(all) maxcpus=1 irqpoll noirqdistrib usbcore.nousb"
-        case .x86, .z, .other: return "\(all) nr_cpus=1 irqpoll usbcore.nousb"
+        default: return "\(all) nr_cpus=1 irqpoll usbcore.nousb"
         }
     }
 }

@@ -49,10 +49,10 @@ struct FedoraConfiguration: DistributionFamily {
         guard case .known(let line) = base else { return base }
         // kdumpctl splits by xargs, to which these mean something and to the kernel nothing.
         guard !line.contains(where: { "'\\".contains($0) }),
-            var kept = KernelParameters(line),
-            let removed = KernelParameters(file["KDUMP_COMMANDLINE_REMOVE"])
+            var kept = KernelParameters(closed: line),
+            let removed = KernelParameters(closed: file["KDUMP_COMMANDLINE_REMOVE"])
         else {
-            return .unknown(because: "kdumpctl would take its quotes for others than the kernel's")
+            return .unknown(because: "kdumpctl and the kernel would read its quotes differently")
         }
         kept.remove(
             named: FedoraConfiguration.alwaysRemoved.union(removed.parameters.map(\.name)))

@@ -52,10 +52,10 @@ struct SUSEConfiguration: DistributionFamily {
         let added = file["KDUMP_COMMANDLINE_APPEND"]
         // load.sh hands the line to a shell once more, between double quotes.
         guard !(line + added).contains(where: { "\"\\$`".contains($0) }),
-            let running = KernelParameters(line),
-            let last = KernelParameters(added)
+            let running = KernelParameters(closed: line),
+            let last = KernelParameters(closed: added)
         else {
-            return .unknown(because: "load.sh would take its quotes, \\, $ or ` for shell")
+            return .unknown(because: "load.sh would interpret its quotes, \\, $ or ` as shell")
         }
         var whole = own.isEmpty ? derived(from: running, file) : running
         whole.parameters += last.parameters
@@ -85,7 +85,7 @@ struct SUSEConfiguration: DistributionFamily {
             kept.remove(named: ["notsc"])
             kept.parameters.removeAll { $0.bare == "console=hvc0" }
         }
-        kept.parameters += KernelParameters(words.joined(separator: " "))?.parameters ?? []
+        kept.parameters += KernelParameters(words.joined(separator: " ")).parameters
         return kept
     }
 }

@@ -11,7 +11,7 @@
 /// nothing about what the variables mean.
 package struct ShellAssignments: Equatable {
     /// What the variables hold after the last line.
-    private let values: [String: String]
+    let values: [String: String]
 
     /// Why a file is refused.
     package struct Flaw: Error, Equatable {
@@ -41,13 +41,13 @@ package struct ShellAssignments: Equatable {
         _ bytes: [UInt8], vocabulary: Set<String>, already: [String: String] = [:]
     ) throws(Flaw) {
         guard bytes.count <= ShellAssignments.largestFile else {
-            throw Flaw(line: 1, what: "the first of more than 64 KiB")
+            throw Flaw(line: 1, what: "too much text (over 64 KiB)")
         }
         guard !bytes.contains(0) else {
-            throw Flaw(line: 1, what: "a file with zero bytes")
+            throw Flaw(line: 1, what: "a zero byte")
         }
         guard String(validating: bytes, as: UTF8.self) != nil else {
-            throw Flaw(line: 1, what: "a file that is not UTF-8")
+            throw Flaw(line: 1, what: "text that is not UTF-8")
         }
         var reader = ShellReader(bytes, vocabulary: vocabulary, already: already)
         values = try reader.readFile()
@@ -55,7 +55,4 @@ package struct ShellAssignments: Equatable {
 
     /// The value of a variable; empty where the file does not set it, as in a shell.
     package subscript(name: String) -> String { values[name] ?? "" }
-
-    /// All variables, by name.
-    package var all: [String: String] { values }
 }

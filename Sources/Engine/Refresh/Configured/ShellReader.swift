@@ -92,7 +92,7 @@ struct ShellReader {
             throw flaw("the shell's own variable \(name)")
         }
         budget -= value.count
-        guard budget >= 0 else { throw flaw("a value that makes more than 1 MiB") }
+        guard budget >= 0 else { throw flaw("values of more than 1 MiB") }
         values[name] = String(decoding: value, as: UTF8.self)
     }
 
@@ -136,7 +136,7 @@ struct ShellReader {
             case UInt8(ascii: "$") where !exported:
                 try readExpansion(into: &word)
             case UInt8(ascii: "~") where word.last.map { ":=".utf8.contains($0) } ?? true:
-                throw flaw("a ~ that stands for a home directory")
+                throw flaw("a ~ for a home directory")
             case _ where "`&|<>()".utf8.contains(byte),
                 _ where exported && "$*?[]{}~".utf8.contains(byte):
                 throw flaw("an unquoted \(Character(UnicodeScalar(byte)))")
@@ -157,7 +157,7 @@ struct ShellReader {
             if byte == UInt8(ascii: "\n") { line += 1 }
             word.append(byte)
         }
-        throw Flaw(line: start, what: "a quote that does not end")
+        throw Flaw(line: start, what: "an unclosed quote")
     }
 
     private mutating func readDoubleQuoted(into word: inout [UInt8]) throws(Flaw) {
@@ -186,13 +186,13 @@ struct ShellReader {
                 index += 1
             }
         }
-        throw Flaw(line: start, what: "a quote that does not end")
+        throw Flaw(line: start, what: "an unclosed quote")
     }
 
     /// Reads a backslash and what it takes the meaning from.
     private mutating func readEscape(into word: inout [UInt8]) throws(Flaw) {
         guard !isContinued else { return skipContinuation() }
-        guard index + 1 < bytes.count else { throw flaw("a backslash that ends the file") }
+        guard index + 1 < bytes.count else { throw flaw("a backslash at the end of the file") }
         word.append(bytes[index + 1])
         index += 2
     }
@@ -204,7 +204,7 @@ struct ShellReader {
         if isBraced { index += 1 }
         let name = readName()
         guard !name.isEmpty else {
-            throw flaw(next == UInt8(ascii: "(") ? "a command substitution" : "a $ before no name")
+            throw flaw(next == UInt8(ascii: "(") ? "a command substitution" : "a $ without a name")
         }
         // A shell joins the lines before it looks for the end of the name.
         guard !isContinued else { throw flaw("a name that is continued on the next line") }
@@ -217,7 +217,7 @@ struct ShellReader {
             if let other, text.isEmpty { text = other }
         }
         guard text.count <= budget - word.count else {
-            throw flaw("a value that makes more than 1 MiB")
+            throw flaw("values of more than 1 MiB")
         }
         word += text
     }
@@ -234,7 +234,7 @@ struct ShellReader {
                 index += 1
             }
         }
-        guard next == UInt8(ascii: "}") else { throw flaw("a ${ with more than a plain default") }
+        guard next == UInt8(ascii: "}") else { throw flaw("a ${ } with more than a plain default") }
         index += 1
         return text
     }

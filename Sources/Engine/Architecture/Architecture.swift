@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What differs between processor architectures, as far as crash kernels go.
+///
+/// All other code asks this value and names no architecture. A default is what is safe where nothing
+/// is known: the digest counts as checked, the command line as unknown, and an image that must
+/// change is loaded again as a whole. To support an architecture is to replace defaults in its file.
+package struct Architecture: Sendable {
+    /// The name, as `uname -m` prints it.
+    package let name: String
+    /// Its number in ELF files (EM_… of elf.h), which is also what `kexec_load` takes
+    /// (KEXEC_ARCH_… of include/uapi/linux/kexec.h); 0 leaves it to the kernel.
+    let number: UInt16
+    /// Whether an image goes stale when the machine changes.
+    var imagesGoStale = true
+    /// RAM that no core header needs to list and no hotplug changes.
+    var ramOutsideDumps = AddressRanges()
+    /// Whose purgatory checks the digest at a crash.
+    var digestCheck = DigestCheck.always
+    /// Reads where an image has its command line and initrd, from the segment that says so; `nil`
+    /// where that is not known.
+    var bootData: (@Sendable (Segment, Kcore) throws(Unknowable) -> BootData?)?
+    /// Reads what a kernel needs from the first bytes of its file, or returns `nil` where
+    /// `kexec_file_load` would not take the file.
+    var kernelNeeds: @Sendable (_ prefix: [UInt8]) -> KernelFormat.Needs? = { prefix in
+        prefix.isEmpty ? nil : KernelFormat.Needs(memory: 0, commandLineLimit: nil)
+    }
+    /// How many bytes a load puts beside kernel and initrd.
+    ///
+    /// A core header that can grow (under 1 MiB: 8192 ranges of 56 bytes and a note for each possible
+    /// CPU), purgatory, boot data and page tables (together under 1 MiB), and the alignment of the
+    /// kernel, 2 MiB.
+    var loadOverhead: UInt64 = 4 << 20
+    /// What a patch must know; `nil` where images are not patched.
+    var patching: Patching?
+
+    /// The smallest page there is, in bytes; segments begin and end on multiples of it.
+    static let smallestPage: UInt64 = 4096
+
+    /// When the code between the two kernels computes the digest and compares it.
+    enum DigestCheck: Sendable {
+        /// At each crash.
+        case always
+        /// Never: there is none, or nobody looks at it.
+        case never
+        /// Only in images that this loader made.
+        case onlyInImages(of: Kimage.Loader)
+    }
+
+    /// A part of an image, with its first bytes.
+    struct Segment {
+        /// The physical addresses.
+        let range: AddressRange
+        /// What it begins with: 4 KiB, or all of a smaller one.
+        let head: [UInt8]
+    }
+
+    /// Where a capture kernel finds what its loader left for it.
+    struct BootData: Equatable {
+        /// The physical address of the command line.
+        let commandLine: UInt64
+        /// How many bytes it may have, its NUL included.
+        let longestCommandLine: UInt64
+        /// The physical address of the initrd; 0 where there is none.
+        let initrd: UInt64
+    }
+
+    /// What must be known of an architecture to write parts of an image and leave the rest.
+    struct Patching: Sendable {
+        /// The kernel's page size in bytes.
+        let pageSize: UInt64
+        /// How many bytes of pages the kernel may take for itself on a machine, beyond a multiple of
+        /// what it took at the last load.
+        let controlBytes: @Sendable (LiveSystem) -> UInt64
+        /// Whether a change of the machine edits the segment with the boot data, too.
+        let editsBootData: Bool
+        /// Makes the edits of the core header, and of whatever else describes the machine.
+        ///
+        /// The digest's follow from them.
+        let edits: @Sendable (Edit.Context) throws(PatchObstacle) -> [Edit]
+    }
+}
+
+extension Architecture: Hashable {
+    /// Two are the same that have the same name.
+    package static func == (left: Architecture, right: Architecture) -> Bool {
+        left.name == right.name
+    }
+
+    /// Hashes the name.
+    package func hash(into hasher: inout Hasher) { hasher.combine(name) }
+}
+
+extension Architecture {
+    /// The one that this program was built for.
+    package static var current: Architecture {
+        #if arch(x86_64)
+            .x86
+        #elseif arch(arm64)
+            .arm64
+        #elseif arch(powerpc64le)
+            .power
+        #elseif arch(s390x)
+            .s390x
+        #elseif arch(riscv64)
+            .riscv64
+        #else
+            .unknown
+        #endif
+    }
+
+    /// One of which nothing is known.
+    package static let unknown = Architecture(name: "this architecture", number: 0)
+}

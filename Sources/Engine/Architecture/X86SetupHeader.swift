@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The setup header of x86's boot protocol (Documentation/arch/x86/boot.rst).
+///
+/// It stands at the same place in a kernel file, where it says what the kernel needs, and in `struct
+/// boot_params`, the page in which a loader leaves what the kernel is to find (zero-page.rst). Both
+/// loaders put that page at the beginning of a segment of its own.
+struct X86SetupHeader {
+    private let bytes: [UInt8]
+
+    /// How many bytes hold all that is read.
+    static let byteCount = 0x268
+    /// COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h, the terminating NUL included.
+    private static let longestCommandLine: UInt64 = 2048
+    /// MAX_ELFCOREHDR_STR_LEN of arch/x86/kernel/kexec-bzimage64.c: the kernel puts "elfcorehdr=0x… "
+    /// before the command line.
+    private static let coreHeaderParameter = 30
+
+    /// Looks for a header in the first bytes of a file or a segment; `nil` where there is none.
+    init?(_ bytes: [UInt8]) {
+        let magic: UInt32 = 0x5372_6448  // "HdrS"
+        // The first with 64-bit addresses and with flags for loaders.
+        let oldestVersion: UInt16 = 0x020C
+        guard bytes.count >= X86SetupHeader.byteCount, bytes.word(at: 0x202) == magic,
+            let version = bytes.half(at: 0x206), version >= oldestVersion
+        else { return nil }
+        self.bytes = bytes
+    }
+
+    /// What boot parameters say.
+    ///
+    /// The boot flag 0xAA55 is not asked for: kexec-tools writes over its second byte.
+    var bootData: Architecture.BootData? {
+        guard let line = bytes.word(at: 0x228), let highLine = bytes.word(at: 0xC8),
+            let initrd = bytes.word(at: 0x218), let highInitrd = bytes.word(at: 0xC0)
+        else { return nil }
+        return Architecture.BootData(
+            commandLine: UInt64(highLine) << 32 | UInt64(line),
+            longestCommandLine: X86SetupHeader.longestCommandLine,
+            initrd: UInt64(highInitrd) << 32 | UInt64(initrd))
+    }
+
+    /// What a kernel file says, by the rules of arch/x86/kernel/kexec-bzimage64.c, `bzImage64_probe`.
+    var kernelNeeds: KernelFormat.Needs? {
+        let kernel64AndAbove4G: UInt16 = 0b11
+        guard bytes.half(at: 0x1FE) == 0xAA55, let flags = bytes.half(at: 0x236),
+            flags & kernel64AndAbove4G == kernel64AndAbove4G,
+            let limit = bytes.word(at: 0x238), let memory = bytes.word(at: 0x260)
+        else { return nil }
+        return KernelFormat.Needs(
+            memory: UInt64(memory),
+            commandLineLimit: max(0, Int(limit) - X86SetupHeader.coreHeaderParameter))
+    }
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What makes the engine look at the machine.
+package enum Trigger: Equatable {
+    /// Something may have been plugged: uevents, lost uevents, or the first look of a daemon that
+    /// cannot know what it missed.
+    case hotplug
+    /// Nothing is known to have changed: a second look, a retry, a probe.
+    case routine
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Computing a resident image's digest again, a piece at a time, so that no single step takes long.
+///
+/// The digest is found by its value: what is computed over the regions of a table must occur in
+/// purgatory, once. It takes the pieces in turn from whoever reads them, and reads nothing itself.
+struct DigestWork {
+    /// The image whose digest it is.
+    let kimage: Kimage
+    /// What its parts are for, which is certain only when it is certain which table is the digest's.
+    let roles: Roles
+    /// What looks like its table, and what is around it.
+    private let purgatory: Purgatory
+    /// What a change of the machine edits: a first patch takes it out of the table.
+    private let edited: [AddressRange]
+
+    private var candidates: ArraySlice<PurgatoryDigest>
+    /// The regions of the first candidate that are left, and how much of their first has been taken.
+    private var regions: ArraySlice<AddressRange> = []
+    private var offset: UInt64 = 0
+    /// The digest of the first candidate; `nil` where nothing of it has been taken.
+    private var all: Digest?
+    /// The same without what is edited; `nil` where the table has nothing of that.
+    private var rest: Digest?
+
+    /// What came of it: the digest with its value and place, and whether the image is whole.
+    private(set) var outcome: (digest: PurgatoryDigest?, integrity: ResidentImage.Integrity)?
+
+    /// How many bytes a piece has at most.
+    ///
+    /// One MiB takes a millisecond, or a tenth of a second under emulation, and keeps us small.
+    private static let pieceSize: UInt64 = 1 << 20
+
+    /// Begins the work for the tables that were found in `purgatory`.
+    init(
+        _ candidates: [PurgatoryDigest], in purgatory: Purgatory, of kimage: Kimage, roles: Roles,
+        edited: [AddressRange]
+    ) {
+        self.roles = roles
+        self.candidates = candidates[...]
+        self.purgatory = purgatory
+        self.kimage = kimage
+        self.edited = edited
+        regions = candidates.first?.regions[...] ?? []
+    }
+
+    /// The piece that is to be taken next; `nil` when there is an outcome.
+    var next: AddressRange? {
+        guard outcome == nil, let region = regions.first else { return nil }
+        let start = region.start + offset
+        return AddressRange(
+            start: start, end: start + min(DigestWork.pieceSize, region.end - start))
+    }
+
+    /// Takes the bytes of the next piece.
+    ///
+    /// - Throws: That libcrypto has no digest, or failed.
+    mutating func take(_ bytes: [UInt8]) throws(Unknowable) {
+        guard let region = regions.first else { return }
+        if all == nil {
+            all = try Digest()
+            // Nothing is left out of most images, and then one digest is both.
+            rest = regions.contains(where: edited.contains) ? try Digest() : nil
+        }
+        try all?.add(bytes)
+        if !edited.contains(region) { try rest?.add(bytes) }
+        offset += UInt64(bytes.count)
+        guard offset >= region.byteCount else { return }
+        regions.removeFirst()
+        offset = 0
+        if regions.isEmpty { try end() }
+    }
+
+    /// Looks for the value that came of a candidate, and goes on to the next where it is not there.
+    private mutating func end() throws(Unknowable) {
+        guard var digest = candidates.popFirst(), let value = try all?.finish() else { return }
+        let withoutEdited = try rest?.finish() ?? value
+        if let place = purgatory.onlyPlace(of: value) {
+            digest.found = PurgatoryDigest.Found(
+                place: place, value: value, edited: digest.regions.filter(edited.contains),
+                withoutEdited: withoutEdited)
+            outcome = (digest, .verified)
+        } else if candidates.isEmpty {
+            // Only a single table is certain to be one.
+            outcome = (purgatory.tables.count == 1 ? digest : nil, .mismatch)
+        } else {
+            regions = candidates.first?.regions[...] ?? []
+            (all, rest) = (nil, nil)
+        }
+    }
+}
+
+extension Purgatory {
+    /// The physical address at which `value` lies in purgatory, if it does in exactly one place.
+    fileprivate func onlyPlace(of value: [UInt8]) -> UInt64? {
+        guard bytes.count >= value.count else { return nil }
+        let places = (0...bytes.count - value.count).filter { place in
+            bytes[place] == value[0]
+                && bytes[place..<place + value.count].elementsEqual(value)
+        }
+        return places.count == 1 ? places.first.map { base + UInt64($0) } : nil
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The machine's memory, by physical and by kernel virtual addresses, through `/proc/kcore`.
+///
+/// The file is an ELF core of everything the kernel has mapped (fs/proc/kcore.c). Its layout moves
+/// when memory comes or goes, so it is opened for one observation at a time, which is void
+/// if the layout moved meanwhile. What the kernel may not or cannot read is zeros to it and
+/// no error; whether zeros can be right is for the caller to judge. It never writes.
+final class Kcore {
+    private let file: KernelFile
+    private let header: CoreHeader
+
+    /// Physical memory that the kernel has mapped nowhere has this address (`(elf_addr_t)-1`).
+    private static let unmapped = UInt64.max
+    /// How much is read at once where much is read; one MiB makes calls few and keeps us small.
+    private static let chunkSize = 1 << 20
+
+    private init(below root: SystemRoot) throws(Unknowable) {
+        do throws(SystemError) {
+            file = try KernelFile("/proc/kcore", below: root)
+        } catch {
+            throw Kcore.unknowable(error)
+        }
+        header = try Kcore.header(of: file)
+    }
+
+    /// Makes an observation of memory.
+    ///
+    /// - Throws: What the observation throws, or why memory cannot be read.
+    static func observe<Seen>(
+        below root: SystemRoot, _ observation: (Kcore) throws(Unknowable) -> Seen
+    ) throws(Unknowable) -> Seen {
+        let kcore = try Kcore(below: root)
+        let seen = Result { () throws(Unknowable) -> Seen in try observation(kcore) }
+        // A layout that has moved explains whatever was seen, so it is asked for first.
+        guard try header(of: kcore.file) == kcore.header else {
+            throw Unknowable(
+                "the layout of /proc/kcore keeps changing: memory is being hot-plugged",
+                mayPass: true)
+        }
+        return try seen.get()
+    }
+
+    /// How many bytes have been read.
+    var byteCount: UInt64 { file.byteCount }
+
+    /// Reads `count` bytes at a physical address.
+    ///
+    /// - Throws: Why they cannot be read.
+    func bytes(_ count: Int, at physical: UInt64) throws(Unknowable) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        try fill(&bytes, at: physical)
+        return bytes
+    }
+
+    /// Reads `count` bytes at an address of the kernel's.
+    ///
+    /// - Throws: Why they cannot be read.
+    func bytes(_ count: Int, atVirtual address: UInt64) throws(Unknowable) -> [UInt8] {
+        let entry = header.entries.first { entry in
+            entry.kind == .memory && entry.holds(count, at: address, from: entry.virtual)
+        }
+        guard let entry else {
+            throw Unknowable(
+                "/proc/kcore does not map the address \(hexadecimal(address))", mayPass: true)
+        }
+        var bytes = [UInt8](repeating: 0, count: count)
+        try Kcore.fill(&bytes, from: file, at: entry.offset &+ (address - entry.virtual))
+        return bytes
+    }
+
+    /// Hands the bytes of a range of physical addresses to `body`, a part at a time.
+    ///
+    /// - Throws: Why they cannot be read.
+    func forEachPart(
+        of range: AddressRange, _ body: ([UInt8]) -> Void
+    ) throws(Unknowable) {
+        var part = [UInt8](repeating: 0, count: Kcore.chunkSize)
+        var start = range.start
+        while start < range.end {
+            let rest = range.end - start
+            if rest < UInt64(part.count) { part.removeLast(part.count - Int(rest)) }
+            try fill(&part, at: start)
+            body(part)
+            start += UInt64(part.count)
+        }
+    }
+
+    private func fill(_ bytes: inout [UInt8], at physical: UInt64) throws(Unknowable) {
+        let count = bytes.count
+        let entry = header.entries.first { entry in
+            entry.kind == .memory && entry.physical != Kcore.unmapped
+                && entry.holds(count, at: physical, from: entry.physical)
+        }
+        guard let entry else {
+            throw Unknowable(
+                "/proc/kcore does not contain the memory at \(hexadecimal(physical))", mayPass: true
+            )
+        }
+        try Kcore.fill(
+            &bytes, from: file, at: entry.offset &+ (physical - entry.physical))
+    }
+
+    private static func fill(
+        _ bytes: inout [UInt8], from file: KernelFile, at offset: UInt64
+    ) throws(Unknowable) {
+        let done: Int
+        do throws(SystemError) {
+            done = try file.read(into: &bytes, at: offset)
+        } catch {
+            throw unknowable(error)
+        }
+        guard done == bytes.count else {
+            throw Unknowable("/proc/kcore ends before \(hexadecimal(offset))")
+        }
+    }
+
+    private static func header(of file: KernelFile) throws(Unknowable) -> CoreHeader {
+        var bytes = [UInt8](repeating: 0, count: CoreHeader.fixedSize)
+        try fill(&bytes, from: file, at: 0)
+        // The flaw does not matter: either it is a core file or nothing can be read.
+        guard let size = try? CoreHeader.byteCount(prefix: bytes) else {
+            throw Unknowable("/proc/kcore is not a 64-bit ELF core file")
+        }
+        bytes = [UInt8](repeating: 0, count: size)
+        try fill(&bytes, from: file, at: 0)
+        guard let header = try? CoreHeader(bytes) else {
+            throw Unknowable("/proc/kcore changed while its header was read", mayPass: true)
+        }
+        return header
+    }
+
+    /// Puts a failed call into words, with the cure for the two refusals that have one.
+    private static func unknowable(_ error: SystemError) -> Unknowable {
+        switch error.errno {
+        case KernelFile.notPermitted:
+            Unknowable(
+                "/proc/kcore may not be read: it takes CAP_SYS_RAWIO, and"
+                    + " lockdown=confidentiality forbids it to everybody")
+        case KernelFile.notThere:
+            Unknowable("there is no /proc/kcore: the kernel was built without CONFIG_PROC_KCORE")
+        default:
+            // Such as memory that has gone.
+            Unknowable("\(error)", mayPass: true)
+        }
+    }
+}
+
+extension CoreHeader.Entry {
+    /// Whether the entry, taken to begin at `start`, holds `count` bytes from `address` on.
+    fileprivate func holds(_ count: Int, at address: UInt64, from start: UInt64) -> Bool {
+        address >= start && address - start <= fileSize
+            && UInt64(count) <= fileSize - (address - start)
+    }
+}
+
+/// Returns an address as people write it.
+func hexadecimal(_ address: UInt64) -> String { "0x" + String(address, radix: 16) }

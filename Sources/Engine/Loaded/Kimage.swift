@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The loaded crash image as the kernel lists it: `struct kimage`.
+///
+/// It is looked at without the kexec lock, which a panic needs; so two readings must agree. After a patch it lists the patch's segments only: what is resident is more than this says.
+package struct Kimage: Hashable {
+    /// A segment in the kernel's list.
+    package struct Segment: Hashable {
+        /// Its physical addresses.
+        package let range: AddressRange
+        /// How many bytes of it were copied there; zeros follow.
+        package let bufferSize: UInt64
+    }
+
+    /// The system call that loaded an image.
+    package enum Loader: String, Codable {
+        /// The kernel made the image: `kexec_file_load`.
+        case kernel = "kexec_file_load"
+        /// A program made it, and the kernel only copied: `kexec_load`.
+        case program = "kexec_load"
+    }
+
+    /// Where the crash jumps to: purgatory.
+    package let entry: UInt64
+    /// The segments listed, in the kernel's order.
+    package let segments: [Segment]
+    /// Below this address lie the pages the kernel took for itself.
+    package let controlPage: UInt64
+    /// What loaded the image; `nil` where the kernel does not say.
+    package let loader: Loader?
+    /// Whether the kernel keeps the core header up with hotplug; `nil` where it has no such feature.
+    package let kernelKeepsUp: Bool?
+
+    /// KEXEC_TYPE_CRASH of include/linux/kexec.h.
+    private static let crash: UInt64 = 1
+
+    /// Decodes the structure that `bytes` begin with.
+    ///
+    /// - Throws: Why it holds no crash image inside `reserved`.
+    init(_ bytes: [UInt8], laidOut layout: Layout, within reserved: AddressRanges)
+        throws(Unknowable)
+    {
+        guard let entry = layout.entry.value(in: bytes),
+            let count = layout.segmentCount.value(in: bytes),
+            let controlPage = layout.controlPage.value(in: bytes),
+            layout.type.value(in: bytes) == Kimage.crash,
+            1...UInt64(max(1, layout.segments.capacity)) ~= count
+        else {
+            throw Unknowable("kexec_crash_image does not point to a crash image")
+        }
+        var segments: [Segment] = []
+        for index in 0..<Int(count) {
+            let start = layout.segments.offset + index * layout.segments.stride
+            let bytes = Array(bytes[min(start, bytes.count)...])
+            guard let segment = Segment(bytes, laidOut: layout.segments) else {
+                throw Unknowable("the crash image lists an invalid segment")
+            }
+            segments.append(segment)
+        }
+        let listed = AddressRanges(segments.map(\.range))
+        guard listed.subtracting(reserved).isEmpty else {
+            throw Unknowable("the crash image has segments outside reserved memory")
+        }
+        self.entry = entry
+        self.segments = segments
+        self.controlPage = controlPage
+        let isFromFiles = layout.isFromFiles?.value(in: bytes).map { $0 == 1 }
+        loader = isFromFiles.map { $0 ? .kernel : .program }
+        if let supported = layout.hotplugSupport?.value(in: bytes) {
+            kernelKeepsUp = supported == 1
+        } else if let updated = layout.headerUpdate?.value(in: bytes) {
+            // 6.6 to 6.9 (kernel/crash_core.c, crash_check_update_elfcorehdr).
+            kernelKeepsUp = updated == 1 || isFromFiles == true
+        } else {
+            kernelKeepsUp = nil
+        }
+    }
+}
+
+extension Kimage.Segment {
+    /// Decodes the `struct kexec_segment` that `bytes` begin with, or returns `nil` where it is none.
+    fileprivate init?(_ bytes: [UInt8], laidOut layout: Kimage.Layout.SegmentLayout) {
+        guard let start = layout.address.value(in: bytes),
+            let size = layout.memorySize.value(in: bytes),
+            let bufferSize = layout.bufferSize.value(in: bytes), size > 0, bufferSize <= size,
+            start <= UInt64.max - size
+        else { return nil }
+        range = AddressRange(start: start, end: start + size)
+        self.bufferSize = bufferSize
+    }
+}
+
+extension Kimage {
+    /// Reads the loaded image from `kcore`, or returns `nil` where none is loaded.
+    ///
+    /// - Throws: Why it cannot be known.
+    static func loaded(
+        in kcore: Kcore, laidOut layout: KernelLayout, within reserved: AddressRanges
+    ) throws(Unknowable) -> Kimage? {
+        let first = try bytes(in: kcore, laidOut: layout)
+        guard try bytes(in: kcore, laidOut: layout) == first else { throw Kimage.replaced }
+        return try first.map { bytes throws(Unknowable) in
+            try Kimage(bytes, laidOut: layout.image, within: reserved)
+        }
+    }
+
+    /// What is to be said of an image that was replaced while it was looked at.
+    static let replaced = Unknowable(
+        "the crash image keeps changing: another program is loading it", mayPass: true)
+
+    /// The bytes of the structure and the pointer to it; `nil` where the pointer is null.
+    private static func bytes(
+        in kcore: Kcore, laidOut layout: KernelLayout
+    ) throws(Unknowable) -> [UInt8]? {
+        let pointer = try kcore.bytes(8, atVirtual: layout.pointer)
+        guard let address = pointer.double(at: 0), address != 0 else { return nil }
+        return try kcore.bytes(layout.image.byteCount, atVirtual: address) + pointer
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The command line of the image that is loaded: what its loader put in, and what may be used to load
+/// another.
+///
+/// It is what the administrator loaded, and so the best there is. What a loader put in for its own
+/// image alone, the addresses of its parts, is taken out: the next loader puts in its own.
+enum ResidentCommandLine {
+    /// The parameter that names the core header.
+    static let coreHeader: Substring = "elfcorehdr"
+    /// The parameter that names the keys of an encrypted dump target.
+    static let targetKeys: Substring = "dmcryptkeys"
+
+    /// Returns the part of `text` that is the administrator's.
+    static func administrators(_ text: String) -> String {
+        var parameters = KernelParameters(text)
+        parameters.remove(named: [coreHeader, targetKeys])
+        return parameters.line
+    }
+
+    /// Returns `text` with the parameters of `needs` behind it.
+    static func completing(_ text: String, with needs: [CaptureNeed]) -> String {
+        ([text] + needs.map(\.parameter)).filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    /// Returns the address of the core header that `text` names, or `nil` where it names none.
+    ///
+    /// The form is `elfcorehdr=[size@]address`, each with an optional K, M or G; the last one counts
+    /// (kernel/crash_dump.c, `setup_elfcorehdr`).
+    static func coreHeader(in text: String) -> UInt64? {
+        KernelParameters(text).parameters.last { $0.name == coreHeader }?
+            .value?.split(separator: "@").last.flatMap(number)
+    }
+
+    /// Reads a number as the kernel's `memparse` does: hexadecimal after 0x, with a unit.
+    private static func number(_ text: Substring) -> UInt64? {
+        let units: [Character: UInt64] = ["K": 10, "M": 20, "G": 30]
+        let shift = text.last.flatMap { units[Character($0.uppercased())] }
+        var digits = shift == nil ? text : text.dropLast()
+        let isHexadecimal = digits.hasPrefix("0x")
+        if isHexadecimal { digits = digits.dropFirst(2) }
+        guard let number = UInt64(digits, radix: isHexadecimal ? 16 : 10) else { return nil }
+        return number << (shift ?? 0)
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Engine
+
+/// When the daemon looks again although no event has come; pure.
+enum FollowUp: Equatable {
+    /// Not before the next event or scrub.
+    case none
+    /// Once more, after so many microseconds.
+    case look(after: UInt64)
+    /// As soon as after a hotplug event.
+    case burst
+    /// At intervals of this back-off, to try what the last attempt could not do.
+    case retry(Backoff)
+    /// At intervals of this back-off, which starts over at every hotplug event.
+    case poll(Backoff)
+
+    /// How long after a burst the daemon looks once more, in microseconds.
+    ///
+    /// Memory that is removed leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
+    /// `try_remove_memory`), and the kernel sends no event then. Two seconds are long for the kernel
+    /// and short for an operator; a look reads a few small files and some hundred KiB.
+    private static let secondLook: UInt64 = 2_000_000
+
+    /// Decides what follows a reconciliation.
+    init(after outcome: Engine.Reconciliation, on trigger: Trigger) {
+        switch outcome.end {
+        case .settled where outcome.leavesNoRefresh:
+            self =
+                switch outcome.look.verdict {
+                case .waiting: .look(after: Engine.grace)
+                case .nothingLoaded: .poll(.absent)
+                default: trigger == .hotplug ? .look(after: FollowUp.secondLook) : .none
+                }
+        case .settled: self = .look(after: FollowUp.secondLook)
+        case .stillMoving: self = .burst
+        case .blocked, .refused: self = .retry(.stale)
+        case .uncured: self = .none
+        case .busy, .held: self = .retry(.busy)
+        case .unprotected: self = .retry(.unprotected)
+        }
+    }
+}
+
+extension Engine.Reconciliation {
+    /// Whether nothing was refreshed, or what was refreshed has been unloaded since.
+    var leavesNoRefresh: Bool { refreshes.isEmpty || look.verdict == .nothingLoaded }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Engine
+@testable import KdumpHotplugd
+
+extension DaemonTests {
+    /// How bad each verdict is, and what a report adds to the assessment.
+    @Suite struct AssessmentTests {
+        private static var open: Engine.Ways { Engine.Ways(patch: nil, reload: nil) }
+
+        private func assessment(
+            _ verdict: Verdict, ways: Engine.Ways = open, daemonRuns: Bool = true
+        ) -> Assessment {
+            Assessment(of: Combinations.look(verdict), ways: ways, daemonRuns: daemonRuns)
+        }
+
+        @Test func everyVerdictHasASeverityAndOneSentence() {
+            let severities: [(Verdict, Severity)] = [
+                (.unsupported, .critical), (.nothingReserved, .critical),
+                (.nothingLoaded, .critical), (.lost, .critical), (.neverStale, .ok),
+                (.current, .ok), (.waiting(Combinations.lossy), .critical),
+                (.stale(Combinations.lossy), .critical), (.broken(because: "b"), .critical),
+                (.missingParameter([.leaveHotAddedMemoryAlone]), .critical),
+                (.trusted(because: "t"), .ok), (.unverified(because: "u"), .unknown),
+            ]
+            for (verdict, severity) in severities {
+                let assessment = assessment(verdict)
+                #expect(assessment.severity == severity, "\(verdict)")
+                #expect(
+                    !assessment.sentence.contains("\n") && assessment.sentence.last != "."
+                        && assessment.sentence.first?.isLowercase == true)
+            }
+        }
+
+        @Test func aCurrentImageThatNothingRefreshesIsAWarning() {
+            let alone = assessment(.current, daemonRuns: false)
+            #expect(alone.severity == .warning && alone.obstacle == nil)
+            let barred = assessment(
+                .current, ways: Engine.Ways(patch: .loadingDisabled, reload: .loadingDisabled))
+            #expect(barred.severity == .warning && barred.obstacle == .loadingDisabled)
+            let patchable = assessment(.current, ways: Engine.Ways(patch: nil, reload: .noSource))
+            #expect(patchable.severity == .ok && patchable.obstacle == nil)
+        }
+
+        @Test func aMissingParameterIsAWarningWhoeverKeepsTheImageUp() throws {
+            let looks = try Combinations.looks().filter {
+                $0.verdict == .current && !$0.observation.lacks.isEmpty
+            }
+            #expect(Set(looks.map(\.observation.keepsUp)) == [true, false, nil])
+            let words =
+                ", but its command line lacks acpi_no_memhotplug: a dump would lose memory that is"
+                + " hot-added later"
+            for look in looks {
+                for (ways, cure) in zip(Combinations.ways, [true, false, true, false]) {
+                    let assessment = Assessment(of: look, ways: ways, daemonRuns: true)
+                    #expect(assessment.severity == .warning)
+                    let end = words + (cure ? " until kdump-hotplugd reloads it" : "")
+                    #expect(assessment.sentence.hasSuffix(end))
+                }
+                let alone = Assessment(of: look, ways: Self.open, daemonRuns: false)
+                #expect(alone.sentence.hasSuffix(words))
+            }
+        }
+
+        @Test func whatFollowsIsWhatTheDaemonDoes() {
+            let stale = Verdict.stale(Combinations.lossy)
+            #expect(assessment(stale).sentence.hasSuffix("; kdump-hotplugd will refresh it"))
+            #expect(assessment(.lost).sentence.hasSuffix("; kdump-hotplugd will reload it"))
+            #expect(
+                assessment(.unverified(because: "u")).sentence.hasSuffix(
+                    "; kdump-hotplugd will reload it after the next hotplug"))
+            #expect(
+                assessment(stale, daemonRuns: false).sentence.hasSuffix(
+                    "; start kdump-hotplugd.service to refresh it"))
+            #expect(
+                assessment(stale, ways: Engine.Ways(patch: .switchedOff, reload: .noLoadsLeft))
+                    .sentence.hasSuffix("; it cannot be reloaded: \(Obstacle.noLoadsLeft)"))
+        }
+
+        @Test func staleIsSaidInNumbers() {
+            #expect(
+                Sentences.meaning(of: Combinations.look(.stale(Combinations.lossy)))
+                    == "a crash now loses 512 MiB of 1023 MiB RAM and CPU 1")
+            let shrunk = Coverage(live: Combinations.half, described: Combinations.machine)
+            #expect(
+                Sentences.meaning(of: Combinations.look(.stale(shrunk)))
+                    == "the crash kernel lists 512 MiB of RAM and CPU 1 that the machine no longer"
+                    + " has")
+        }
+
+        @Test func whatAReloadWouldLoadIsTold() {
+            let configuration = Configuration(
+                kernel: "/k", initrd: "/i", commandLine: .known(""), by: "/etc/f")
+            let daemon = Report.Daemon(running: true, pid: 1, lastRefresh: nil)
+            func lines(_ ways: Engine.Ways) -> [String] {
+                let look = Combinations.look(.current)
+                let assessment = Assessment(of: look, ways: ways, daemonRuns: true)
+                let report = Report(of: look, assessment, ways: ways, daemon: daemon)
+                return ReportText.lines(of: report, now: 0)
+            }
+            let able = lines(
+                Engine.Ways(patch: nil, reload: nil, configuration: configuration))
+            #expect(able.contains("reload from   /k with /i, set in /etc/f"))
+            let barred = lines(
+                Engine.Ways(patch: nil, reload: .noLoadsLeft, configuration: configuration))
+            #expect(barred.contains("no reload     \(Obstacle.noLoadsLeft)"))
+            let stuck = lines(Engine.Ways(patch: .switchedOff, reload: .noSource))
+            #expect(stuck.contains("obstacle      \(Obstacle.noSource)"))
+            #expect(!stuck.contains { $0.hasPrefix("reload from") || $0.hasPrefix("no reload") })
+        }
+    }
+}

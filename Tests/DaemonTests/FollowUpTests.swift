@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Engine
+@testable import KdumpHotplugd
+
+extension DaemonTests {
+    /// What follows each way in which a reconciliation can end.
+    @Suite struct FollowUpTests {
+        private func followUp(
+            _ verdict: Verdict, _ end: Engine.End, refreshes: [UInt64] = [],
+            on trigger: Trigger = .hotplug
+        ) -> FollowUp {
+            FollowUp(
+                after: Engine.Reconciliation(
+                    look: Combinations.look(verdict), firstVerdict: verdict,
+                    refreshes: refreshes.map { Engine.Refresh(method: .reload, window: $0) },
+                    unpatched: nil, end: end),
+                on: trigger)
+        }
+
+        @Test func eachEndHasOne() {
+            let error = SystemError("kexec_file_load", errno: 22)
+            let stale = Verdict.stale(Combinations.lossy)
+            #expect(followUp(stale, .stillMoving, refreshes: [1]) == .burst)
+            #expect(followUp(.lost, .unprotected(error)) == .retry(.unprotected))
+            #expect(followUp(.lost, .blocked(.noSource)) == .retry(.stale))
+            #expect(followUp(stale, .refused(error)) == .retry(.stale))
+            #expect(followUp(stale, .busy) == .retry(.busy))
+            let holder = LoadLock.Holder(path: "/lock", pid: nil)
+            #expect(followUp(stale, .held(holder)) == .retry(.busy))
+            #expect(followUp(stale, .uncured) == .none)
+        }
+
+        @Test func aKernelThatKeepsUpHasItsGraceTime() {
+            #expect(
+                followUp(.waiting(Combinations.lossy), .settled) == .look(after: Engine.grace))
+        }
+
+        @Test(arguments: [Trigger.hotplug, .routine], [[], [812_345]])
+        func aLoadByAnotherProgramIsPolledFor(trigger: Trigger, refreshes: [UInt64]) {
+            let next = followUp(.nothingLoaded, .settled, refreshes: refreshes, on: trigger)
+            #expect(next == .poll(.absent))
+        }
+
+        @Test func anEventOrARefreshIsFollowedByASecondLook() {
+            let second = FollowUp.look(after: 2_000_000)
+            #expect(followUp(.current, .settled) == second)
+            #expect(followUp(.current, .settled, refreshes: [1], on: .routine) == second)
+            #expect(followUp(.current, .settled, on: .routine) == .none)
+        }
+    }
+}

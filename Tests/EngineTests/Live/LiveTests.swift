@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Engine
+
+/// What the engine reads of a machine, from recorded files.
+@Suite struct LiveTests {
+    @Test func leavesOutWhatNoDumpHolds() throws {
+        var files = RecordedMachine.stock
+        files["/sys/kernel/kexec/crash_cma_ranges"] = "20000000-2fffffff\n"
+        let machine = try RecordedMachine(files)
+        let view = LiveView(of: machine.root, on: .x86)
+        let live = try #require(view.system.value)
+        #expect(
+            live.ram.ranges == [
+                AddressRange(start: 0x10_0000, end: 0x2000_0000),
+                AddressRange(start: 0x3000_0000, end: 0x3100_0000),
+                AddressRange(start: 0x3D00_0000, end: 0x3FFD_F000),
+            ])
+        #expect(live.cpus.description == "0-1")
+        #expect(view.reserved.value == [AddressRange(start: 0x3100_0000, end: 0x3D00_0000)])
+        // Only x86 leaves out the first MiB.
+        let arm = LiveView(of: machine.root, on: .arm64).system.value
+        #expect(arm?.ram.ranges.first == AddressRange(start: 0x1000, end: 0x9FC00))
+    }
+
+    @Test func saysWhyItCannotSee() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        try machine.write("00000000-00000000 : System RAM\n", to: "/proc/iomem")
+        expectUnknown(machine, "zeros")
+        try machine.write("00001000-0009fbff : System RAM\nrubbish", to: "/proc/iomem")
+        expectUnknown(machine, "line 2")
+        try machine.remove("/proc/iomem")
+        expectUnknown(machine, "No such file")
+        let blind = try RecordedMachine(RecordedMachine.stock)
+        try blind.write("0-one\n", to: "/sys/devices/system/cpu/present")
+        expectUnknown(blind, "list of CPUs")
+    }
+
+    private func expectUnknown(_ machine: RecordedMachine, _ part: String) {
+        let reason = LiveView(of: machine.root, on: .x86).system.reason
+        #expect(reason?.contains(part) == true)
+    }
+
+    @Test func asksTheKernelUnderOldAndNewNames() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        #expect(try KernelSupport(of: machine.root) == KernelSupport(isLoaded: true))
+        try machine.write("0\n", to: "/sys/kernel/kexec/crash_loaded")
+        try machine.write("1\n", to: "/proc/sys/kernel/kexec_load_disabled")
+        try machine.write("3\n", to: "/proc/sys/kernel/kexec_load_limit_panic")
+        try machine.write(
+            "none [integrity] confidentiality\n", to: "/sys/kernel/security/lockdown")
+        #expect(
+            try KernelSupport(of: machine.root)
+                == KernelSupport(
+                    isLoaded: false, loadingDisabled: true, loadsLeft: 3, lockdown: .integrity))
+        try machine.write("-1\n", to: "/proc/sys/kernel/kexec_load_limit_panic")
+        #expect(try KernelSupport(of: machine.root).loadsLeft == nil)
+        #expect(try KernelSupport(of: RecordedMachine([:]).root).isLoaded == nil)
+    }
+
+    @Test func tellsNoFromNoSuchFeature() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        #expect(try KernelSupport.keepsUp(below: machine.root) == nil)
+        try machine.write("0\n", to: "/sys/devices/system/cpu/crash_hotplug")
+        #expect(try KernelSupport.keepsUp(below: machine.root) == false)
+        try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
+        #expect(try KernelSupport.keepsUp(below: machine.root) == true)
+    }
+
+    @Test func readsThroughARootAndReportsTheRealError() throws {
+        let machine = try RecordedMachine(["/etc/hostname": "guest\nsecond\n"])
+        #expect(try machine.root.line(of: "/missing", "/etc/hostname") == "guest")
+        #expect(try machine.root.line(of: "/missing") == nil)
+        let error = #expect(throws: SystemError.self) { try machine.root.bytes(of: "/missing") }
+        #expect(error?.description.hasSuffix("/missing: No such file or directory") == true)
+        #expect(SystemRoot("/").path("/proc/iomem") == "/proc/iomem")
+        #expect(SystemRoot("/a/b//").path("/proc/iomem") == "/a/b/proc/iomem")
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@testable import Engine
+
+/// What bars a reload before anything is dropped: files that are not what they should be.
+///
+/// The kernel of the machine that runs the tests is never asked to load anything: all of these end
+/// before the system call. That the image in place then stays is shown in guests.
+@Suite struct ReloadTests {
+    /// The start of an x86 kernel as `bzImage64_probe` wants it: 32 MiB of memory, 2047 bytes of
+    /// command line, no signature.
+    private static var kernel: Data {
+        var bytes = Data(count: 8_192)
+        func put(_ value: UInt64, at offset: Int, size: Int) {
+            for index in 0..<size { bytes[offset + index] = UInt8(value >> (8 * index) & 0xFF) }
+        }
+        put(0xAA55, at: 0x1FE, size: 2)
+        put(0x5372_6448, at: 0x202, size: 4)
+        put(0x020F, at: 0x206, size: 2)
+        put(0b11, at: 0x236, size: 2)
+        put(2_047, at: 0x238, size: 4)
+        put(32 << 20, at: 0x260, size: 4)
+        return bytes
+    }
+
+    private func obstacle(
+        kernel: Data? = kernel, initrd: Data? = Data([1]), commandLine: String? = "nr_cpus=1",
+        files: [String: String] = [:]
+    ) throws -> Obstacle? {
+        let machine = try RecordedMachine(
+            RecordedMachine.stock.merging(files) { $1 })
+        let place = try kernel.map { try machine.file("/boot/vmlinuz", $0) }
+        let disk = try initrd.map { try machine.file("/boot/initrd", $0) }
+        let source = ImageSource(
+            kernel: place ?? machine.root.path("/boot/vmlinuz"),
+            initrd: disk ?? machine.root.path("/boot/initrd"), commandLine: commandLine)
+        var engine = Engine(root: machine.root, source: source, architecture: .x86)
+        return engine.ways(given: try engine.look(.cheap, now: { 0 })).reload
+    }
+
+    @Test func nothingBarsARightOne() throws {
+        #expect(try obstacle() == nil)
+    }
+
+    @Test func filesThatAreNotThere() throws {
+        guard case .unreadable(.kernel, _, "No such file or directory") = try obstacle(kernel: nil)
+        else { return #expect(Bool(false)) }
+        guard case .unreadable(.initrd, _, "No such file or directory") = try obstacle(initrd: nil)
+        else { return #expect(Bool(false)) }
+    }
+
+    @Test func filesThatAreEmptyOrNoFiles() throws {
+        guard case .empty(.kernel, _) = try obstacle(kernel: Data()) else {
+            return #expect(Bool(false))
+        }
+        guard case .empty(.initrd, _) = try obstacle(initrd: Data()) else {
+            return #expect(Bool(false))
+        }
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        let source = ImageSource(kernel: "/dev/null", initrd: nil, commandLine: "")
+        var engine = Engine(root: machine.root, source: source, architecture: .x86)
+        let look = try engine.look(.cheap, now: { 0 })
+        #expect(engine.ways(given: look).reload == .notAFile(.kernel, path: "/dev/null"))
+    }
+
+    @Test func filesThatAreNoKernels() throws {
+        for offset in [0x1FE, 0x202, 0x236] {
+            var damaged = ReloadTests.kernel
+            damaged[offset] ^= 1
+            guard case .notAKernel = try obstacle(kernel: damaged) else {
+                return #expect(Bool(false))
+            }
+        }
+        for length in [1, 0x1FF, 0x237, 0x263] {
+            guard case .notAKernel = try obstacle(kernel: ReloadTests.kernel.prefix(length)) else {
+                return #expect(Bool(false))
+            }
+        }
+    }
+
+    @Test func whatTheMachineForbids() throws {
+        let disabled = ["/proc/sys/kernel/kexec_load_disabled": "1\n"]
+        #expect(try obstacle(files: disabled) == .loadingDisabled)
+        let spent = ["/proc/sys/kernel/kexec_load_limit_panic": "0\n"]
+        #expect(try obstacle(files: spent) == .noLoadsLeft)
+        let left = ["/proc/sys/kernel/kexec_load_limit_panic": "1\n"]
+        #expect(try obstacle(files: left) == nil)
+        let locked = ["/sys/kernel/security/lockdown": "none [integrity] confidentiality\n"]
+        guard case .unsigned = try obstacle(files: locked) else { return #expect(Bool(false)) }
+    }
+
+    @Test func whatDoesNotFit() throws {
+        // Reserved are 192 MiB; the kernel needs 32 of them, and what goes with it 4.
+        let disk = Data(count: 157 << 20)
+        #expect(
+            try obstacle(initrd: disk) == .tooLarge(needed: 193 << 20, reserved: 192 << 20))
+        #expect(
+            try obstacle(commandLine: String(repeating: "x", count: 2_018))
+                == .commandLineTooLong(length: 2_018, limit: 2_017))
+        #expect(try obstacle(commandLine: String(repeating: "x", count: 2_017)) == nil)
+        guard case .noCommandLine = try obstacle(commandLine: nil) else {
+            return #expect(Bool(false))
+        }
+    }
+
+    @Test func theFirstWhoKnowsTheCommandLineSaysIt() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        let kernel = try machine.file("/boot/vmlinuz", ReloadTests.kernel)
+        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
+        let unread = try engine.look(.cheap, now: { 0 }).observation
+        let loaded = try LoadedMachine().recorded()
+        for (path, text) in RecordedMachine.stock { try loaded.write(text, to: path) }
+        try loaded.write(
+            "00100000-3fffffff : System RAM\n  10000000-100fffff : Crash kernel\n",
+            to: "/proc/iomem")
+        var other = Engine(root: loaded.root, source: nil, architecture: .x86)
+        var read = try other.look(.cheap, now: { 0 }).observation
+        // The kernel would not fit into the synthetic machine's MiB.
+        read = Observation(
+            architecture: .x86, live: read.live, reserved: unread.reserved,
+            support: read.support,
+            finding: read.finding, coverage: read.coverage)
+        func line(
+            _ named: String?, _ seen: Observation, _ remembered: String?, _ configured: Fact<String>
+        ) throws -> String {
+            let source = ImageSource(kernel: kernel, initrd: nil, commandLine: named)
+            let configuration =
+                named == nil
+                ? Configuration(kernel: kernel, initrd: nil, commandLine: configured, by: "/f")
+                : Configuration(named: source)
+            return try Reload.prepare(
+                .success(configuration), remembered: remembered, insteadOf: seen
+            ).commandLine
+        }
+        #expect(try line("named", read, "remembered", .known("configured")) == "named")
+        #expect(
+            try line(nil, read, "remembered", .known("configured")) == "console=ttyS0 nr_cpus=1")
+        #expect(try line(nil, unread, "remembered", .known("configured")) == "remembered")
+        #expect(try line(nil, unread, nil, .known("configured")) == "configured")
+        #expect(throws: Obstacle.noCommandLine(because: "why")) {
+            try line(nil, unread, nil, .unknown(because: "why"))
+        }
+    }
+
+    @Test func signaturesAreSeen() {
+        var signed = Array(ReloadTests.kernel)
+        signed[0] = 0x4D
+        signed[1] = 0x5A
+        signed[0x3C] = 0x80
+        signed.replaceSubrange(0x80..<0x84, with: Array("PE\0\0".utf8))
+        signed[0x98] = 0x0B
+        signed[0x99] = 0x02
+        #expect(KernelFormat(prefix: signed, for: .x86)?.isSigned == false)
+        signed[0x80 + 24 + 112 + 36] = 8
+        #expect(KernelFormat(prefix: signed, for: .x86)?.isSigned == true)
+    }
+
+    @Test func everyObstacleIsOneSentence() {
+        let all: [Obstacle] = [
+            .noSource, .noCommandLine(because: "it is hidden"), .loadingDisabled, .noLoadsLeft,
+            .unreadable(.kernel, path: "/k", because: "No such file or directory"),
+            .notAFile(.initrd, path: "/i"), .empty(.kernel, path: "/k"),
+            .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),
+            .refused(path: "/k", because: "Operation not permitted"), .untried(path: "/k"),
+            .commandLineTooLong(length: 3, limit: 2), .tooLarge(needed: 2, reserved: 1),
+            .notWanted(path: "/f", variable: "V"), .firmwareAssisted(path: "/f", variable: "V"),
+            .unreadableConfiguration(path: "/etc/default/kdump-tools", because: "Is a directory"),
+            .foreignConfiguration(
+                path: "/etc/default/kdump-tools", line: 10, what: "a command substitution"),
+            .foreignOption(path: "/etc/default/kdump-tools", variable: "V", option: "--dtb"),
+            .noKernel(path: "/etc/sysconfig/kdump", release: "6.12.0-1"),
+        ]
+        for obstacle in all {
+            #expect(!obstacle.description.contains("\n"))
+            #expect(obstacle.description.count < 150)
+            #expect(obstacle.description.last != ".")
+        }
+    }
+}
