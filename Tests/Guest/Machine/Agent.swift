@@ -43,7 +43,10 @@ struct Agent {
         _ command: String, timeout: Duration
     ) -> (name: String, text: String) {
         let name = "m" + String(UInt64.random(in: .min ... .max), radix: 16)
-        let encoded = Data(command.utf8).base64EncodedString()
+        // For printf's %b; a space at the end would be lost.
+        let encoded = command.replacingOccurrences(of: "\\", with: "\\\\")
+            .replacingOccurrences(of: "\n", with: "\\n")
+            .replacingOccurrences(of: " ", with: "\\x20")
         return (name, "\(name) \(max(1, Int(timeout.inSeconds))) \(encoded)\n")
     }
 }
