@@ -45,7 +45,7 @@ struct Story {
         let dimm = try guest.hotAdd(megabytes: 256, id: "dimm")
         try guest.hotAddCPU(socket: 2)
         try guest.waitUntilOK()
-        step("the daemon has made the crash kernel right again")
+        step("the daemon has brought the crash kernel up to date")
         try show(guest, "kdump-hotplugd --check")
         try show(guest, "systemctl status kdump-hotplugd | sed -n '3p;/Status:/p;/Memory:/p'")
         try show(

@@ -3,11 +3,12 @@
 extension Architecture {
     /// 64-bit Arm.
     ///
-    /// The kernel makes no purgatory and no digest. A kernel file says "ARM\x64" at offset 56 and how
-    /// many bytes of memory it takes at 16 (Documentation/arch/arm64/booting.rst). The command line
-    /// stands in the device tree, which is not read yet, so images are loaded again and not patched.
+    /// kexec-tools' purgatory checks a digest; the kernel's own loader makes neither. A kernel file
+    /// says "ARM\x64" at offset 56, and at 16 how many bytes of memory it takes
+    /// (Documentation/arch/arm64/booting.rst). The command line stands in the device tree, which is
+    /// not read yet, so images are loaded again and not patched.
     package static let arm64 = Architecture(
-        name: "aarch64", number: 183, digestCheck: .never,
+        name: "aarch64", number: 183, digestCheck: .onlyInImages(of: .program),
         kernelNeeds: { bytes in
             guard bytes.word(at: 56) == 0x644D_5241 else { return nil }
             return KernelFormat.Needs(memory: bytes.double(at: 16) ?? 0, commandLineLimit: nil)

@@ -41,9 +41,7 @@ package struct Architecture: Sendable {
     enum DigestCheck: Sendable {
         /// At each crash.
         case always
-        /// Never: there is none, or nobody looks at it.
-        case never
-        /// Only in images that this loader made.
+        /// Only in images that this loader made; others have none, or nobody looks at it.
         case onlyInImages(of: Kimage.Loader)
     }
 

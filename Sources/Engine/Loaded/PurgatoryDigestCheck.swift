@@ -63,7 +63,6 @@ struct PurgatoryDigestCheck {
     private var isChecked: Bool {
         switch architecture.digestCheck {
         case .always: true
-        case .never: false
         case .onlyInImages(let loader): kimage.loader == loader
         }
     }
