@@ -7,14 +7,17 @@ import Guest
 ///
 /// It judges nothing and asserts nothing: tables, ratios and plots are report/'s business.
 ///
-///     Bench DIRECTORY [windows|storms|blocks|growth|rest|profile]...
+///     Bench DIRECTORY [windows|storms|blocks|growth|rest|profile|versions]...
+///
+/// `versions` wants another build of the daemon to compare with, so only who names it gets it.
 @main
 struct Bench {
     /// The size of the capture kernel's initrd in MiB, where it is not what is varied: what Debian's
     /// kdump-tools make for a machine with a few drivers.
     static let initrd = 30
     /// How often each refresh is measured: the 99th percentile of 20 is their maximum.
-    private static let rounds = 20
+    private static let rounds = environment["KDUMP_HOTPLUGD_ROUNDS"].flatMap { Int($0) } ?? 20
+    private static let environment = ProcessInfo.processInfo.environment
     /// The kernels that are compared: one that never keeps an image up, and one that does.
     private static let kernels = [Kernel.v6_1, .v6_12]
 
@@ -28,9 +31,11 @@ struct Bench {
             ("windows", { try $0.windows() }), ("storms", { try $0.storms() }),
             ("blocks", { try $0.blocks() }),
             ("growth", { try $0.growth() }), ("rest", { try $0.rest() }),
-            ("profile", { try $0.profile() }),
+            ("profile", { try $0.profile() }), ("versions", { try $0.versions() }),
         ]
-        let wanted = arguments.count > 1 ? Array(arguments.dropFirst()) : parts.map(\.name)
+        let wanted =
+            arguments.count > 1
+            ? Array(arguments.dropFirst()) : parts.map(\.name).filter { $0 != "versions" }
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true)
         let bench = Bench(
@@ -40,12 +45,11 @@ struct Bench {
 
     private func windows() throws {
         let table = try Table("windows", in: directory, columns: Windows.columns)
-        let few = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_ROUNDS"]
         for kernel in Self.kernels {
             try attempt("windows \(kernel)") {
                 let guest = try Machine.bench(kernel, image)
                 try Windows(
-                    guest: guest, rounds: few.flatMap { Int($0) } ?? Self.rounds, table: table
+                    guest: guest, rounds: Self.rounds, table: table
                 ).measure()
             }
         }
@@ -104,6 +108,22 @@ struct Bench {
             try attempt("profile \(kernel), \(processors) CPUs") {
                 let guest = try Machine.bench(kernel, image) { $0.processors = processors }
                 try Profile(guest: guest, table: table).measure()
+            }
+        }
+    }
+
+    private func versions() throws {
+        guard let before = Self.environment["KDUMP_HOTPLUGD_BEFORE"] else {
+            throw GuestError.refused("KDUMP_HOTPLUGD_BEFORE must name another build of the daemon")
+        }
+        let place = URL(filePath: Machine.payload).appending(path: Versions.other)
+        try? FileManager.default.removeItem(at: place)
+        try FileManager.default.copyItem(at: URL(filePath: before), to: place)
+        let table = try Table("versions", in: directory, columns: Versions.columns)
+        for kernel in Self.kernels {
+            try attempt("versions \(kernel)") {
+                let guest = try Machine.bench(kernel, image)
+                try Versions(guest: guest, rounds: Self.rounds, table: table).measure()
             }
         }
     }
