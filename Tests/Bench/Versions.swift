@@ -26,7 +26,7 @@ struct Versions {
                 try guest.expect("cp /run/\(build) \(Self.program)")
                 try guest.startDaemon()
                 try guest.waitUntilOK()
-                windows[build, default: []] += try windows(of: build, round)
+                windows[build, default: []] += try measured(build, round)
                 try guest.expect("systemctl stop kdump-hotplugd")
             }
         }
@@ -39,7 +39,7 @@ struct Versions {
     }
 
     /// A DIMM comes and goes.
-    private func windows(of build: String, _ round: Int) throws -> [Double] {
+    private func measured(_ build: String, _ round: Int) throws -> [Double] {
         var windows: [Double] = []
         for change in ["add", "remove"] {
             try guest.clearTrace()

@@ -41,6 +41,7 @@ extension Machine {
             systemctl daemon-reload
             cat >/run/killer <<'END'
             read -r old </sys/kernel/uevent_seqnum; new=$old
+            : >/run/armed
             while [ "$new" = "$old" ]; do
                 read -rt 0.002 _ <>/run/never
                 read -r new </sys/kernel/uevent_seqnum
@@ -64,7 +65,10 @@ extension Machine {
         let action =
             switch aim {
             case .event(let time):
-                "setsid -f bash /run/killer $pid \(time.inSeconds) >/dev/null 2>&1"
+                """
+                rm -f /run/armed; setsid -f bash /run/killer $pid \(time.inSeconds) >/dev/null 2>&1
+                until [ -e /run/armed ]; do sleep 0.02; done
+                """
             case .call(let time): "echo \(Int(time.inSeconds * 1_000_000)) >/run/kill-in"
             }
         let pid = try expect(
@@ -78,9 +82,13 @@ extension Machine {
 
     /// Waits until the daemon is dead, and says where it was.
     package func awaitKill(of pid: Int) throws(GuestError) -> KillMoment {
+        do {
+            try expect("until [ ! -e /proc/\(pid) ]; do sleep 0.05; done")
+        } catch {
+            throw .timedOut("the daemon is not killed: \(error)\n\(try daemonJournal())")
+        }
         let trace = try expect(
             """
-            until [ ! -e /proc/\(pid) ]; do sleep 0.05; done
             rm -f /run/kill-in; grep -v '^#' /sys/kernel/tracing/trace
             """)
         var moment = KillMoment.beforeLoad
