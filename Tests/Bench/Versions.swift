@@ -20,17 +20,17 @@ struct Versions {
 
     func measure() throws {
         try guest.expect("cp \(Self.program) /run/now; cp /payload/\(Self.other) /run/before")
-        var windows: [String: [Double]] = [:]
+        var measured: [String: [Double]] = [:]
         for round in 1...rounds {
             for build in round.isMultiple(of: 2) ? ["now", "before"] : ["before", "now"] {
                 try guest.expect("cp /run/\(build) \(Self.program)")
                 try guest.startDaemon()
                 try guest.waitUntilOK()
-                windows[build, default: []] += try windows(of: build, round)
+                measured[build, default: []] += try windows(of: build, round)
                 try guest.expect("systemctl stop kdump-hotplugd")
             }
         }
-        for (build, windows) in windows.sorted(by: { $0.key < $1.key }) {
+        for (build, windows) in measured.sorted(by: { $0.key < $1.key }) {
             let middle = windows.sorted()[windows.count / 2]
             progress(
                 "versions \(guest.settings.kernel): \(build), median \(micro(middle)) µs unprotected"
