@@ -263,7 +263,7 @@ extension Engine {
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
 
-    /// Computes the digest that is owed, unless newer events are more urgent, and returns whether it did.
+    /// Computes the digest that is owed, unless newer events are more urgent; returns whether it did.
     private mutating func computesOwedDigest(
         _ look: inout Look, now: () -> UInt64
     ) throws(SystemError) -> Bool {

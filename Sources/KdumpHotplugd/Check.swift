@@ -48,8 +48,7 @@ struct Check {
     private func report(now: Int) -> (Report, note: [String]) {
         let pid = state.runningDaemon()
         guard geteuid() == 0 || !root.prefix.isEmpty else { return lastReport(now: now, pid: pid) }
-        let remembered = state.read("saved-state.json")
-            .flatMap { ReportJSON.value(Remembered.self, from: $0) }
+        let remembered = state.remembered()
         // Without grace time: a crash now does not wait for the kernel's update.
         var engine = Engine(
             root: root, source: source ?? remembered?.source,

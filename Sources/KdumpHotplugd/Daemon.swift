@@ -42,8 +42,7 @@ final class Daemon {
         state = StateDirectory(below: root)
         loop = try EventLoop()
         uevents = try Uevents()
-        let remembered = state.read("saved-state.json")
-            .flatMap { ReportJSON.value(Remembered.self, from: $0) }
+        let remembered = state.remembered()
         lastRefresh = remembered?.lastRefresh
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
@@ -237,7 +236,8 @@ final class Daemon {
         let remembered = Remembered(
             engine: saved, source: settings.source, patches: settings.patches,
             lastRefresh: lastRefresh)
-        try state.write(ReportJSON.bytes(of: remembered), as: "saved-state.json", mode: 0o600)
+        try state.write(
+            ReportJSON.bytes(of: remembered), as: StateDirectory.savedState, mode: 0o600)
     }
 
     /// Sets an alarm; without alarms the daemon is of no use, so it fails and systemd restarts it.

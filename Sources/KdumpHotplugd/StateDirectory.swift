@@ -5,14 +5,25 @@ internal import Glibc
 
 /// `/run/kdump-hotplugd`: what the daemon leaves for unprivileged readers and for its next start.
 ///
-/// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is the
-/// state of the engine, for root; `/run` lasts until the next boot, as the loaded image does. The
-/// running daemon locks `lock`. This type only reads and writes bytes.
+/// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is
+/// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does. The
+/// running daemon locks `lock`. This type reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
     /// The directory below a root.
     init(below root: SystemRoot) { path = root.path("/run/kdump-hotplugd") }
+
+    /// The file for the next daemon.
+    static let savedState = "saved-state.json"
+    /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they knew.
+    private static let formerSavedState = "memory.json"
+
+    /// Reads what the last daemon left for its next start; `nil` where there is nothing usable.
+    func remembered() -> Remembered? {
+        (read(StateDirectory.savedState) ?? read(StateDirectory.formerSavedState))
+            .flatMap { ReportJSON.value(Remembered.self, from: $0) }
+    }
 
     /// Reads a file, or returns `nil` where there is none that can be read.
     func read(_ name: String) -> [UInt8]? {
@@ -65,7 +76,8 @@ struct StateDirectory {
 
     /// The process id of the running daemon, or `nil` where none is running.
     ///
-    /// It asks for the holder of the lock and does not take it, so it cannot keep a daemon from starting.
+    /// It asks for the holder of the lock and does not take it, so it cannot keep a daemon from
+    /// starting.
     ///
     /// The corresponding C function is `fcntl`, with F_GETLK.
     func runningDaemon() -> Int32? {

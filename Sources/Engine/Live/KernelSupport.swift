@@ -55,8 +55,8 @@ extension KernelSupport {
     /// Whether the kernel keeps the loaded image up with hotplug by itself; takes the kexec lock.
     ///
     /// `false` is ambiguous: nothing loaded, an image it will not touch, or the lock was held for an
-    /// instant; so a `false` is worth asking once more, later, before it is believed. `nil` is certain: this
-    /// kernel has no such feature. Both subsystems answer alike (kernel/crash_core.c,
+    /// instant; so a `false` is asked for once more, later, before it is believed. `nil` is certain:
+    /// this kernel has no such feature. Both subsystems answer alike (kernel/crash_core.c,
     /// `crash_check_hotplug_support`), so one is asked.
     /// - Throws: A `SystemError` where the file exists but cannot be read.
     package static func keepsUp(below root: SystemRoot) throws(SystemError) -> Bool? {

@@ -2,7 +2,8 @@
 
 /// The loaded crash image as the kernel lists it: `struct kimage`.
 ///
-/// It is looked at without the kexec lock, which a panic needs; so two readings must agree. After a patch it lists the patch's segments only: what is resident is more than this says.
+/// It is looked at without the kexec lock, which a panic needs; so two readings must agree. After a
+/// patch it lists the segments of the patch only: more is resident than this says.
 package struct Kimage: Hashable {
     /// A segment in the kernel's list.
     package struct Segment: Hashable {

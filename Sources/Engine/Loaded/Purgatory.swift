@@ -2,7 +2,8 @@
 
 /// The code that runs between the two kernels, with what looks like the table of its digest.
 ///
-/// It is read as bytes and searched; whether a digest fits what is loaded is `PurgatoryDigestCheck`'s to find out.
+/// It is read as bytes and searched; it is not run, and its digest is not computed here: see
+/// `PurgatoryDigestCheck`.
 struct Purgatory {
     /// Where it lies; all of the hole it lies in, where the kernel does not list it.
     let range: AddressRange

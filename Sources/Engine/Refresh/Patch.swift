@@ -143,7 +143,8 @@ struct Patch {
         return load(edited + whole, where: { true })
     }
 
-    /// Loads segments with the first of the flags that the kernel knows, as long as another try `mayHelp`.
+    /// Loads segments with the first of the flags that the kernel knows, as long as another try
+    /// `mayHelp`.
     private func load(
         _ segments: [Kexec.Segment], where mayHelp: () -> Bool
     ) -> Kexec.Attempt {

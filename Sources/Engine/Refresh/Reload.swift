@@ -5,7 +5,8 @@ internal import Glibc
 /// A reload that has passed every check which can be made while the old image is still loaded.
 ///
 /// Preparing one opens both files, holding them reads them into memory, and neither drops anything;
-/// `run()` is the one moment of danger. It does not decide whether a reload is wanted, and does not repeat itself.
+/// `run()` is the one moment of danger. It does not decide whether a reload is wanted, and does not
+/// retry.
 struct Reload {
     private let kernel: ImageFile
     private let initrd: ImageFile?

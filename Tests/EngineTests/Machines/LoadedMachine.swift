@@ -8,8 +8,8 @@ import Foundation
 ///
 /// It is laid out as the kernel lays one out on x86: the core header at the bottom of reserved
 /// memory; initrd, kernel, boot parameters and purgatory at the top. Everything the audit reads is
-/// there: `/proc/kcore` with the image, the kernel's `struct kimage` and its pointer to them, symbols, types,
-/// the CPUs' notes.
+/// there: `/proc/kcore` with the image, the kernel's `struct kimage` and its pointer to them,
+/// symbols, types, the CPUs' notes.
 struct LoadedMachine {
     static let reserved = AddressRange(start: 0x1000_0000, end: 0x1010_0000)
     static let header = AddressRange(start: 0x1000_0000, end: 0x1000_2000)

@@ -46,19 +46,23 @@ import Testing
     }
 
     @Test func filesThatAreNotThere() throws {
-        guard case .unreadable(.kernel, _, "No such file or directory") = try obstacle(kernel: nil)
-        else { return #expect(Bool(false)) }
-        guard case .unreadable(.initrd, _, "No such file or directory") = try obstacle(initrd: nil)
-        else { return #expect(Bool(false)) }
+        let kernel = try #require(try obstacle(kernel: nil))
+        #expect(name(of: kernel) == "unreadable")
+        #expect("\(kernel)".contains("/boot/vmlinuz"))
+        #expect("\(kernel)".contains("No such file or directory"))
+        let initrd = try #require(try obstacle(initrd: nil))
+        #expect(name(of: initrd) == "unreadable")
+        #expect("\(initrd)".contains("/boot/initrd"))
+        #expect("\(initrd)".contains("No such file or directory"))
     }
 
     @Test func filesThatAreEmptyOrNoFiles() throws {
-        guard case .empty(.kernel, _) = try obstacle(kernel: Data()) else {
-            return #expect(Bool(false))
-        }
-        guard case .empty(.initrd, _) = try obstacle(initrd: Data()) else {
-            return #expect(Bool(false))
-        }
+        let kernel = try #require(try obstacle(kernel: Data()))
+        #expect(name(of: kernel) == "empty")
+        #expect("\(kernel)".contains("/boot/vmlinuz"))
+        let initrd = try #require(try obstacle(initrd: Data()))
+        #expect(name(of: initrd) == "empty")
+        #expect("\(initrd)".contains("/boot/initrd"))
         let machine = try RecordedMachine(RecordedMachine.stock)
         let source = ImageSource(kernel: "/dev/null", initrd: nil, commandLine: "")
         var engine = Engine(root: machine.root, source: source, architecture: .x86)
@@ -70,14 +74,12 @@ import Testing
         for offset in [0x1FE, 0x202, 0x236] {
             var damaged = ReloadTests.kernel
             damaged[offset] ^= 1
-            guard case .notAKernel = try obstacle(kernel: damaged) else {
-                return #expect(Bool(false))
-            }
+            let found = try #require(try obstacle(kernel: damaged))
+            #expect(name(of: found) == "notAKernel", "byte \(offset)")
         }
         for length in [1, 0x1FF, 0x237, 0x263] {
-            guard case .notAKernel = try obstacle(kernel: ReloadTests.kernel.prefix(length)) else {
-                return #expect(Bool(false))
-            }
+            let found = try #require(try obstacle(kernel: ReloadTests.kernel.prefix(length)))
+            #expect(name(of: found) == "notAKernel", "\(length) bytes")
         }
     }
 
@@ -89,7 +91,7 @@ import Testing
         let left = ["/proc/sys/kernel/kexec_load_limit_panic": "1\n"]
         #expect(try obstacle(files: left) == nil)
         let locked = ["/sys/kernel/security/lockdown": "none [integrity] confidentiality\n"]
-        guard case .unsigned = try obstacle(files: locked) else { return #expect(Bool(false)) }
+        #expect(name(of: try #require(try obstacle(files: locked))) == "unsigned")
     }
 
     @Test func whatDoesNotFit() throws {
@@ -101,9 +103,7 @@ import Testing
             try obstacle(commandLine: String(repeating: "x", count: 2_018))
                 == .commandLineTooLong(length: 2_018, limit: 2_017))
         #expect(try obstacle(commandLine: String(repeating: "x", count: 2_017)) == nil)
-        guard case .noCommandLine = try obstacle(commandLine: nil) else {
-            return #expect(Bool(false))
-        }
+        #expect(name(of: try #require(try obstacle(commandLine: nil))) == "noCommandLine")
     }
 
     @Test func theFirstWhoKnowsTheCommandLineSaysIt() throws {
