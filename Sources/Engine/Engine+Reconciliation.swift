@@ -15,6 +15,8 @@ extension Engine {
         package var layout: KernelLayout?
         /// The `struct kimage` of an image that a patch has failed on; `nil` where none has.
         package var unpatchable: String?
+        /// The error number with which `kexec_load` was refused for good; `nil` where it was not.
+        package var refusal: Int32?
         /// The digest of an image that was found whole and that covers the core header; `nil`
         /// where no patch would need it.
         package var digest: PurgatoryDigest?
