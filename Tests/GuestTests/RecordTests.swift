@@ -4,7 +4,7 @@ import Guest
 import Testing
 
 extension GuestTests {
-    /// What ordinary users are told is never better than what root sees.
+    /// What ordinary users are told is never better than what root sees, and has no addresses in it.
     @Suite struct RecordTests {
         private func usersCheck(_ guest: Machine) throws -> (status: Int, output: String) {
             try guest.run("setpriv --reuid=65534 kdump-hotplugd --check")
@@ -50,6 +50,14 @@ extension GuestTests {
                 "systemctl show -P StatusText kdump-hotplugd | grep -q 'cannot be read'")
             let failed = try usersCheck(guest)
             #expect(failed.status == 3, "\(failed.output)")
+        }
+
+        @Test func `on 6.1 users are shown the command line without an address`() throws {
+            let guest = try guest(.v6_1, .watched(.kernel))
+            #expect(try guest.check().output.contains("elfcorehdr=0x"))
+            let user = try usersCheck(guest)
+            #expect(user.output.contains("command line  ") && !user.output.contains("0x"))
+            #expect(try guest.expect("cat /run/kdump-hotplugd/state.json").contains("0x") == false)
         }
     }
 }
