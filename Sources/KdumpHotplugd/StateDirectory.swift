@@ -112,15 +112,3 @@ struct State: Codable, Equatable {
     /// What it says.
     let report: Report
 }
-
-/// What the daemon needs to know after a restart.
-struct Remembered: Codable, Equatable {
-    /// The state of the engine.
-    let engine: Engine.SavedState
-    /// What a reload loads, for `--check`.
-    let source: ImageSource?
-    /// Whether it patches; missing in files of older versions.
-    let patches: Bool?
-    /// The last refresh.
-    let lastRefresh: Report.LastRefresh?
-}
