@@ -34,13 +34,7 @@ extension GuestTests {
         /// What a filter forbids once it forbids until the next boot.
         @Test func `on 6.1 a forbidden kexec_load is not tried again`() throws {
             let guest = try guest(.v6_1, .loaded(.kernel))
-            try guest.expect(
-                """
-                mkdir -p /run/systemd/system/kdump-hotplugd.service.d
-                printf '[Service]\\nSystemCallFilter=~kexec_load\\n' \
-                >/run/systemd/system/kdump-hotplugd.service.d/test.conf
-                systemctl daemon-reload
-                """)
+            try guest.adjustService("SystemCallFilter=~kexec_load")
             try guest.startDaemon()
             try guest.waitUntilOK()
             let tries = "journalctl -u kdump-hotplugd -o cat | grep -c Reloaded"
