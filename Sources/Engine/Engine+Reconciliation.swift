@@ -1,40 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Engine {
-    /// What the engine remembers between looks, and its caller keeps across restarts of a boot.
-    package struct SavedState: Hashable, Codable {
-        /// The machine as it was when the engine loaded the image that is there; `nil` where the
-        /// image is another's.
-        package var described: LiveSystem?
-        /// Whether a load of ours is under way, or failed after the kernel had dropped the old image.
-        ///
-        /// A killed process does not even see its load fail: once the signal is pending the kernel
-        /// reads no file for it (mm/filemap.c, `filemap_get_pages`), and the old image is gone.
-        package var expectsImage = false
-        /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
-        package var layout: KernelLayout?
-        /// The `struct kimage` of an image that a patch has failed on; `nil` where none has.
-        package var unpatchable: String?
-        /// The digest of an image that was found whole and that covers the core header; `nil`
-        /// where no patch would need it.
-        package var digest: PurgatoryDigest?
-        /// Whether the digest of a patched image has not been computed yet, because newer events came.
-        package var owesDigest = false
-        /// The command line of the last image that could be read, as its administrator wrote it; `nil`
-        /// where that one was unloaded on purpose.
-        package var commandLine: String?
-
-        /// Creates the saved state of an engine that has done nothing yet.
-        package init() {}
-
-        /// Forgets what only an image that is no longer there can be asked about.
-        mutating func forgetImage() {
-            described = nil
-            digest = nil
-            owesDigest = false
-        }
-    }
-
     /// How much of an image is looked at.
     package enum Depth: Equatable {
         /// `struct kimage`, the core header, the command line: some hundred KiB.

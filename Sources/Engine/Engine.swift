@@ -372,7 +372,11 @@ extension Engine {
                 throw .failedBefore
             }
             let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
-            return try PatchPlan(for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
+            let plan = try PatchPlan(
+                for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
+            // What is remembered comes last: what is seen tells more.
+            if let errno = savedState.refusal { throw .refused(errno: errno) }
+            return plan
         }
     }
 
@@ -413,10 +417,11 @@ extension Engine {
             let refresh = Refresh(method: .patch, window: attempt.microseconds)
             return try verified(refresh, of: look, now: now)
         default:
-            savedState.unpatchable = look.observation.image?.kimage.fingerprint
             guard try KernelSupport(of: root).isLoaded != true else {
-                return try reload(given: look, insteadOf: .failedBefore, now: now)
+                let obstacle = refused(attempt, given: look)
+                return try reload(given: look, insteadOf: obstacle, now: now)
             }
+            savedState.unpatchable = look.observation.image?.kimage.fingerprint
             savedState.forgetImage()
             savedState.expectsImage = true
             // What cannot be read cannot be replayed; only a reload is left.
@@ -430,6 +435,16 @@ extension Engine {
             return try verified(
                 Refresh(method: .replay, window: now() - begin), of: look, now: now)
         }
+    }
+
+    /// Notes a patch that failed and dropped nothing, and returns what it bars.
+    private mutating func refused(_ attempt: Kexec.Attempt, given look: Look) -> PatchObstacle {
+        guard let obstacle = PatchObstacle(lastingRefusal: attempt.errno) else {
+            savedState.unpatchable = look.observation.image?.kimage.fingerprint
+            return .failedBefore
+        }
+        savedState.refusal = attempt.errno
+        return obstacle
     }
 
     /// Looks at everything after a patch, and reloads at once if the image is not sound.

@@ -18,6 +18,10 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
         self.errno = errno
     }
 
+    /// Whether what was asked for is not there, or goes while it is asked: the kernel lets nobody begin
+    /// to read a file of a device that it is removing (fs/kernfs/file.c, ENODEV).
+    package var isAbsence: Bool { errno == ENOENT || errno == ENODEV }
+
     /// The operation and the system's own words for the reason.
     package var description: String { "\(operation): \(SystemError.words(for: errno))" }
 

@@ -5,7 +5,7 @@ internal import Glibc
 
 /// The health check: looks at the machine as the daemon does, changes nothing and prints the result.
 ///
-/// Without root's rights it prints the daemon's last report, and how old that is.
+/// Without root's rights it prints the daemon's last report, and how old that is; see `LastReport`.
 struct Check {
     private let root: SystemRoot
     private let source: ImageSource?
@@ -71,24 +71,9 @@ struct Check {
 
     /// The report that the daemon made last.
     private func lastReport(now: Int, pid: Int32?) -> (Report, note: [String]) {
-        let daemon = Report.Daemon(running: pid != nil, pid: pid, lastRefresh: nil)
-        guard let bytes = state.read("state.json"),
-            let last = ReportJSON.value(State.self, from: bytes)
-        else {
-            let reason =
-                "only root can check the machine, and kdump-hotplugd has left no report: run this as"
-                + " root, or start kdump-hotplugd.service"
-            return (Report(Assessment(unknownBecause: reason), daemon: daemon), [])
-        }
-        let age = Sentences.age(seconds: now - last.time)
-        guard pid != nil else {
-            let reason =
-                "only root can check the machine, and kdump-hotplugd last did so \(age) ago and is not"
-                + " running: run this as root, or start kdump-hotplugd.service"
-            return (Report(Assessment(unknownBecause: reason), daemon: daemon), [])
-        }
-        let source = "checked by    the daemon, \(age) ago (run this as root to check now)"
-        return (last.report, [source])
+        let state = state.read("state.json").flatMap { ReportJSON.value(State.self, from: $0) }
+        let last = LastReport(state, now: now, pid: pid)
+        return (last.report, last.note)
     }
 }
 

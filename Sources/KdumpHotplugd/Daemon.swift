@@ -185,6 +185,8 @@ final class Daemon {
             record(outcome.look, assessment, ways)
             return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))
         } catch {
+            let report = Report(Assessment(unreadable: error), daemon: me)
+            save { () throws(SystemError) in try tell(report) }
             return (Announcement(unreadable: error), .retry(.stale))
         }
     }
@@ -219,16 +221,32 @@ final class Daemon {
 
     /// Saves the report for unprivileged readers and the state for the next daemon.
     private func record(_ look: Engine.Look, _ assessment: Assessment, _ ways: Engine.Ways) {
-        let daemon = Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
-        let report = Report(of: look, assessment, ways: ways, daemon: daemon)
-        let last = State(time: Int(time(nil)), report: report.withoutAddresses)
+        let report = Report(of: look, assessment, ways: ways, daemon: me)
+        save { () throws(SystemError) in try tell(report) }
+        save { () throws(SystemError) in try remember(engine.savedState) }
+    }
+
+    /// What a report says of this daemon.
+    private var me: Report.Daemon {
+        Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
+    }
+
+    /// Saves something, and says so where that fails.
+    private func save(_ write: () throws(SystemError) -> Void) {
         do throws(SystemError) {
-            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
-            try remember(engine.savedState)
+            try write()
         } catch {
             journal.send(
                 .init(.unrecorded, "The last result cannot be saved: \(error)"))
         }
+    }
+
+    /// Saves a report for unprivileged readers.
+    private func tell(_ report: Report) throws(SystemError) {
+        let last = State(
+            time: Int(time(nil)), lifetime: LastReport.lifetime(scrub: settings.scrub),
+            report: report.withoutAddresses)
+        try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
     }
 
     /// Saves the state for the next daemon.

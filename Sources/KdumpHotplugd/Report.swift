@@ -92,7 +92,7 @@ struct Report: Codable, Equatable {
         /// The file that sets them; left out where the operator's settings do.
         let from: String?
         /// What prevents it; left out where nothing does.
-        let obstacle: String?
+        var obstacle: String?
 
         init(_ ways: Engine.Ways) {
             kernel = ways.configuration?.source.kernel
@@ -119,24 +119,24 @@ struct Report: Codable, Equatable {
     }
 
     let verdict: Severity
-    let summary: String
+    var summary: String
     /// Whether a crash kernel is loaded; left out where that is unknown.
     let loaded: Bool?
     /// The system call that loaded the image; left out where that is unknown.
     let loader: String?
     var coreHeader: CoreHeader?
     let integrity: Integrity
-    let commandLine: CommandLine?
+    var commandLine: CommandLine?
     var reserved: [Range]?
     var memory: Memory?
     let cpus: Processors?
     let kernelKeepsUp: Bool
     let refresh: Method
     /// What a reload would load, and whether it could; left out where none is ever needed.
-    let reload: Reload?
-    let obstacles: [String]
+    var reload: Reload?
+    var obstacles: [String]
     /// What prevents a patch, so that a reload is needed; left out where nothing does.
-    let patchObstacle: String?
+    var patchObstacle: String?
     var daemon: Daemon
     let audit: Cost?
 }
@@ -202,20 +202,5 @@ extension Report {
         case .some(.none): .none
         case .unknown, nil: .unknown
         }
-    }
-
-    /// The report without physical addresses, which the kernel hides from unprivileged users.
-    var withoutAddresses: Report {
-        var report = self
-        let hide: (Range) -> Range = { range in
-            var range = range
-            range.start = nil
-            return range
-        }
-        report.reserved = reserved?.map(hide)
-        if let place = coreHeader?.place { report.coreHeader?.place = hide(place) }
-        report.memory?.missing = memory?.missing.map(hide) ?? []
-        report.memory?.phantom = memory?.phantom.map(hide) ?? []
-        return report
     }
 }

@@ -36,9 +36,10 @@ struct ServiceManager {
     /// Makes the assignment that sets the status line.
     ///
     /// A line break would start another assignment, so every ASCII control character becomes a
-    /// space: a file name in a sentence must not be able to say `READY=1`.
+    /// space: a file name in a sentence must not be able to say `READY=1`. Everybody can read it, so it
+    /// has no addresses.
     static func assignment(ofStatus status: String) -> String {
-        let harmless = status.unicodeScalars.map { scalar in
+        let harmless = Sentences.withoutAddresses(status).unicodeScalars.map { scalar in
             scalar.value < 0x20 || scalar.value == 0x7F ? " " : scalar
         }
         return "STATUS=" + String(String.UnicodeScalarView(harmless))

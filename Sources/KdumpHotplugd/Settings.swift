@@ -44,7 +44,7 @@ struct Settings: Equatable {
     private static let longestSettle: UInt64 = 60_000
     /// How often to look without an event: damage is found within minutes, and a look costs
     /// milliseconds.
-    private static let usualScrub: UInt64 = 300
+    static let usualScrub: UInt64 = 300
     /// The longest time without a look, in seconds: a day.
     private static let longestScrub: UInt64 = 86_400
 

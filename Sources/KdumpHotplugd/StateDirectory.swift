@@ -32,11 +32,30 @@ struct StateDirectory {
 
     /// Writes a file so that a reader sees either the old or the new contents.
     ///
-    /// The corresponding C functions are `open`, `write`, `fchmod` and `rename`.
+    /// Where there is no room for both, the old ones go first; and where the new ones cannot be
+    /// written, the old ones are gone: they are no longer true.
+    ///
+    /// The corresponding C function is `unlink`.
     /// - Throws: A `SystemError` of the call that failed.
     func write(_ bytes: [UInt8], as name: String, mode: mode_t) throws(SystemError) {
         let place = "\(path)/\(name)"
         let draft = "\(path)/.\(name)"
+        do throws(SystemError) {
+            try replace(place, with: bytes, by: draft, mode: mode)
+        } catch {
+            unsafe unlink(draft)
+            unsafe unlink(place)
+            try replace(place, with: bytes, by: draft, mode: mode)
+        }
+    }
+
+    /// Writes a draft and puts it in its place.
+    ///
+    /// The corresponding C functions are `open`, `write`, `fchmod` and `rename`.
+    /// - Throws: A `SystemError` of the call that failed.
+    private func replace(
+        _ place: String, with bytes: [UInt8], by draft: String, mode: mode_t
+    ) throws(SystemError) {
         let descriptor = unsafe open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw SystemError("open \(draft)", errno: errno) }
         defer { close(descriptor) }
@@ -100,18 +119,8 @@ struct StateDirectory {
 struct State: Codable, Equatable {
     /// When, in seconds since 1970.
     let time: Int
+    /// For how many seconds it holds; missing in files of older versions.
+    var lifetime: Int?
     /// What it says.
     let report: Report
-}
-
-/// What the daemon needs to know after a restart.
-struct Remembered: Codable, Equatable {
-    /// The state of the engine.
-    let engine: Engine.SavedState
-    /// What a reload loads, for `--check`.
-    let source: ImageSource?
-    /// Whether it patches; missing in files of older versions.
-    let patches: Bool?
-    /// The last refresh.
-    let lastRefresh: Report.LastRefresh?
 }

@@ -3,6 +3,8 @@
 import Glibc
 import Testing
 
+@testable import Engine
+
 /// A root directory in /tmp, with stand-ins for the programs that the script asks.
 final class FakeMachine {
     private let root: String
@@ -17,6 +19,9 @@ final class FakeMachine {
     deinit {
         _ = shell("rm -rf \(root)")
     }
+
+    /// The machine's files, for whatever reads below a root.
+    var systemRoot: SystemRoot { SystemRoot(root) }
 
     /// How often udevd was told to read its rules again.
     var reloads: Int { has("reloads") ? (try? read("\(root)/reloads").count) ?? -1 : 0 }

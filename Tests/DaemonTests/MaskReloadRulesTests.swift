@@ -23,7 +23,6 @@ extension DaemonTests {
             try machine.write(Self.fedora)
             #expect(machine.mask("on") == 0)
             #expect(machine.target(of: Self.fedoraMask) == "/dev/null")
-            #expect(!machine.has(Self.debianMask))
             #expect(machine.reloads == 1)
             #expect(machine.mask("off") == 0)
             #expect(!machine.has(Self.fedoraMask))
@@ -38,10 +37,35 @@ extension DaemonTests {
             #expect(machine.has(Self.fedoraMask) && machine.has(Self.debianMask))
         }
 
-        @Test func whereNoRuleIsNothingIsDone() {
+        /// A kdump tool that is installed later finds its rule masked.
+        @Test(arguments: [fedora, debian])
+        func aRuleThatComesLaterIsMaskedAlready(rule: String) throws {
+            #expect(machine.mask("on") == 0)
+            #expect(machine.target(of: Self.fedoraMask) == "/dev/null")
+            #expect(machine.target(of: Self.debianMask) == "/dev/null")
+            #expect(!machine.has(Self.suseMask) && machine.reloads == 0)
+            try machine.write(rule)
+            #expect(machine.mask("off") == 0)
+            #expect(!machine.has(Self.fedoraMask) && !machine.has(Self.debianMask))
+            #expect(machine.has(rule) && machine.reloads == 1)
+        }
+
+        @Test(arguments: [
+            ("ID=\"opensuse-leap\"", true), ("ID_LIKE=\"suse opensuse\"", true),
+            ("NAME=suse\nID=debian", false),
+        ])
+        func aRuleOfSUSEThatComesLaterIsMaskedOnSUSE(release: String, masked: Bool) throws {
+            try machine.write("etc/os-release", release + "\n")
+            #expect(machine.mask("on") == 0)
+            #expect((machine.target(of: Self.suseMask) == "/" + Self.nothing) == masked)
+            #expect(machine.mask("off") == 0)
+            #expect(!machine.has(Self.suseMask))
+        }
+
+        @Test func whereNoRuleIsUdevdIsLeftAlone() {
             #expect(machine.mask("on") == 0)
             #expect(machine.mask("off") == 0)
-            #expect(!machine.has("run/udev") && machine.reloads == 0)
+            #expect(!machine.has(Self.fedoraMask) && machine.reloads == 0)
         }
 
         @Test func anAdministratorsFileIsRespected() throws {

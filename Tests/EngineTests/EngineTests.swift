@@ -87,6 +87,18 @@ import Testing
         #expect(barred.patch == .switchedOff && barred.obstacle == .noSource)
     }
 
+    /// ENOSYS, EPERM and EACCES are the machine's word; all others are about one image.
+    @Test(arguments: [(38, true), (1, true), (13, true), (22, false), (12, false), (16, false)])
+    func doesNotTryAgainWhatIsForbidden(errno: Int32, isLasting: Bool) throws {
+        #expect((PatchObstacle(lastingRefusal: errno) != nil) == isLasting)
+        var state = Engine.SavedState()
+        state.refusal = 1
+        let machine = try machine()
+        var engine = engine(machine, state)
+        let ways = engine.ways(given: try engine.look(.thorough, now: { 0 }))
+        #expect(ways.patch == .refused(errno: 1) && ways.obstacle == .noSource)
+    }
+
     @Test func findsDamageOnlyWhereItLooksForIt() throws {
         let machine = try machine { loaded in
             loaded.put([0xFF], at: LoadedMachine.kernel.start + 0x100)

@@ -31,6 +31,27 @@ extension GuestTests {
             #expect(try crash(guest).covers(dimm))
         }
 
+        /// What a filter forbids once it forbids until the next boot.
+        @Test func `on 6.1 a forbidden kexec_load is not tried again`() throws {
+            let guest = try guest(.v6_1, .loaded(.kernel))
+            try guest.adjustService("SystemCallFilter=~kexec_load")
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            let tries = "journalctl -u kdump-hotplugd -o cat | grep -c Reloaded"
+            let dimm = try guest.hotAdd(megabytes: 128, id: "first")
+            try guest.waitUntil("[ $(\(tries)) -ge 1 ]")
+            try guest.waitUntilOK()
+            let words = "kexec_load is not available on this machine (Operation not permitted)"
+            let check = try guest.check().output
+            #expect(check.contains("updated by    kdump-hotplugd, by reload"), "\(check)")
+            #expect(check.contains("no patch      \(words)"), "\(check)")
+            // A restarted daemon knows it, too.
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            #expect(try guest.check().output.contains("no patch      \(words)"))
+            #expect(try crash(guest).covers(dimm))
+        }
+
         /// The first call or the first two fail after the drop; the third rung is the alarm.
         @Test(arguments: [(1, true), (2, true), (2, false)])
         func `on 6.1 a patch that fails after the drop is made good`(

@@ -9,13 +9,7 @@ extension GuestTests {
         @Test func `on 6.1 a hung daemon is replaced by one that is right again`() throws {
             let guest = try guest(.v6_1, .loaded(.kernel))
             // The unit's own minute is for machines that load slowly; the mechanism is the same.
-            try guest.expect(
-                """
-                mkdir -p /run/systemd/system/kdump-hotplugd.service.d
-                printf '[Service]\\nWatchdogSec=5s\\n' \
-                >/run/systemd/system/kdump-hotplugd.service.d/test.conf
-                systemctl daemon-reload
-                """)
+            try guest.adjustService("WatchdogSec=5s")
             try guest.startDaemon()
             try guest.waitUntilOK()
             let first = try guest.expect("systemctl show -P MainPID kdump-hotplugd")

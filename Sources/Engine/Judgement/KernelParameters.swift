@@ -4,7 +4,7 @@
 ///
 /// Double quotes hold a parameter with blanks together (lib/cmdline.c, `next_arg`). What
 /// they mean is others' to know.
-struct KernelParameters: Equatable {
+package struct KernelParameters: Equatable {
     /// One parameter.
     struct Parameter: Equatable {
         /// As it stands on the line.
@@ -27,7 +27,7 @@ struct KernelParameters: Equatable {
     let isClosed: Bool
 
     /// Splits a line.
-    init(_ line: String) {
+    package init(_ line: String) {
         parameters = []
         var text = ""
         var isQuoted = false
@@ -55,10 +55,10 @@ struct KernelParameters: Equatable {
     }
 
     /// The line again, with one blank between two parameters.
-    var line: String { parameters.map(\.text).joined(separator: " ") }
+    package var line: String { parameters.map(\.text).joined(separator: " ") }
 
     /// Takes out the parameters with one of these names, whatever their values.
-    mutating func remove(named names: Set<Substring>) {
+    package mutating func remove(named names: Set<Substring>) {
         parameters.removeAll { names.contains($0.name) }
     }
 }

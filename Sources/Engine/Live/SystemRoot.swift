@@ -66,13 +66,13 @@ package struct SystemRoot: Equatable {
     /// Reads the first line of the first of `files` that exists, or `nil` where none does.
     ///
     /// Several names are for what the kernel has moved in the course of time.
-    /// - Throws: As `bytes(of:)`, except that a missing file is no error.
+    /// - Throws: As `bytes(of:)`, except that a file which is missing, or goes meanwhile, is no error.
     package func line(of files: String...) throws(SystemError) -> Substring? {
         for file in files {
             do throws(SystemError) {
                 let text = try text(of: file)
                 return text.split(separator: "\n", omittingEmptySubsequences: false).first
-            } catch  where error.errno == ENOENT {
+            } catch  where error.isAbsence {
                 continue
             }
         }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 /// A reason why the loaded image is not patched but loaded again as a whole.
 ///
 /// It bars the better of two ways, not both: `Obstacle` is what bars a reload.
@@ -28,6 +30,19 @@ package enum PatchObstacle: Error, Hashable {
     case holeTooSmall(needed: UInt64, free: UInt64)
     /// A patch of this image has failed before.
     case failedBefore
+    /// The kernel, or what filters the daemon's calls, refuses `kexec_load` whatever is loaded; the
+    /// error number.
+    case refused(errno: CInt)
+
+    /// The error numbers that no other image and no later moment changes: the kernel was built without
+    /// the call, or a filter, a missing capability or a security module forbids it.
+    private static let lasting: Set<CInt> = [ENOSYS, EPERM, EACCES]
+
+    /// What a failed `kexec_load` bars until the next boot; `nil` where it bars nothing but itself.
+    init?(lastingRefusal errno: CInt) {
+        guard PatchObstacle.lasting.contains(errno) else { return nil }
+        self = .refused(errno: errno)
+    }
 }
 
 extension PatchObstacle: CustomStringConvertible {
@@ -60,6 +75,8 @@ extension PatchObstacle: CustomStringConvertible {
                 + " only \(ByteCount(free)) is free"
         case .failedBefore:
             "a patch of this image has failed before"
+        case .refused(let errno):
+            "kexec_load is not available on this machine (\(SystemError.words(for: errno)))"
         }
     }
 }

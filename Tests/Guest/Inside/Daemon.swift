@@ -38,6 +38,17 @@ extension Machine {
             """)
     }
 
+    /// Adds a line to the unit's service section, by a drop-in; to be called before it is started.
+    package func adjustService(_ line: String) throws(GuestError) {
+        try expect(
+            """
+            mkdir -p /run/systemd/system/kdump-hotplugd.service.d
+            printf '[Service]\\n%s\\n' '\(line)' \
+            >/run/systemd/system/kdump-hotplugd.service.d/test.conf
+            systemctl daemon-reload
+            """)
+    }
+
     /// Starts the daemon, again if it runs, and returns when it has said that it is ready.
     package func startDaemon() throws(GuestError) {
         try expect("systemctl restart kdump-hotplugd")

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Engine
+
+/// What of a report everybody may read: all of it but addresses.
+///
+/// The kernel hides physical and virtual addresses from unprivileged users (`/proc/iomem`,
+/// `/proc/kallsyms`), so what is made of them here must hide them too.
+extension Report {
+    /// The report without addresses.
+    var withoutAddresses: Report {
+        var report = self
+        let hide: (Range) -> Range = { range in
+            var range = range
+            range.start = nil
+            return range
+        }
+        report.reserved = reserved?.map(hide)
+        if let place = coreHeader?.place { report.coreHeader?.place = hide(place) }
+        report.memory?.missing = memory?.missing.map(hide) ?? []
+        report.memory?.phantom = memory?.phantom.map(hide) ?? []
+        report.commandLine = commandLine.map { line in
+            CommandLine(
+                text: Sentences.withoutAddresses(Report.withoutPlaces(line.text)),
+                lacks: line.lacks)
+        }
+        report.summary = Sentences.withoutAddresses(summary)
+        report.obstacles = obstacles.map(Sentences.withoutAddresses)
+        report.patchObstacle = patchObstacle.map(Sentences.withoutAddresses)
+        report.reload?.obstacle = reload?.obstacle.map(Sentences.withoutAddresses)
+        return report
+    }
+
+    /// The parameters that say where something lies, in whatever form: loaders add them.
+    private static let places: Set<Substring> = [
+        "elfcorehdr", "dmcryptkeys", "memmap", "acpi_rsdp",
+    ]
+
+    private static func withoutPlaces(_ commandLine: String) -> String {
+        var parameters = KernelParameters(commandLine)
+        parameters.remove(named: places)
+        return parameters.line
+    }
+}
+
+extension Sentences {
+    /// Puts "(address)" in the place of every hexadecimal number: nothing else here is written so.
+    static func withoutAddresses(_ text: String) -> String {
+        var (rest, words) = (text[...], "")
+        while let zero = rest.firstIndex(of: "0") {
+            words += rest[..<zero]
+            let number = rest[zero...].dropFirst(2)
+            let isHexadecimal = "xX".contains(rest[zero...].dropFirst().first ?? " ")
+            if isHexadecimal, number.first?.isHexDigit == true {
+                words += "(address)"
+                rest = number.drop { $0.isHexDigit }
+            } else {
+                words += "0"
+                rest = rest[zero...].dropFirst()
+            }
+        }
+        return words + rest
+    }
+}
