@@ -32,7 +32,7 @@ build: dependencies ## Build the daemon as it ships: optimised, with a static Sw
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
 
-test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is: about three quarters of an hour
+test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is; CONTRIBUTING.md says how long that takes
 
 # The one guest is grown, patched and crashed.
 check: lint test-unit payload ## Check what a change may have broken, in three minutes: for everyday work
@@ -89,7 +89,7 @@ test-fuzz: dependencies
 fuzz: dependencies ## Fuzz every parser for a minute each: about 9 minutes
 	Tests/Fuzz/run.sh 60
 
-test-guest: deb payload ## Boot, hot-plug and crash real kernels: about half an hour
+test-guest: deb payload ## Resume, hot-plug and crash real kernels
 	$(SWIFT) build --build-tests
 	$(TEST) --filter GuestTests
 

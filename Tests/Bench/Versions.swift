@@ -51,8 +51,11 @@ struct Versions {
             try guest.waitForLoad()
             try guest.waitUntilOK()
             let trace = try guest.trace()
-            for (call, window) in zip(trace.calls, trace.unprotected) {
-                let length = window.upperBound - window.lowerBound
+            for call in trace.calls {
+                // What the kernel does by itself at the same event is not the daemon's window.
+                let length = trace.unprotected
+                    .filter { $0.lowerBound >= call.start && $0.upperBound <= call.end }
+                    .reduce(0) { $0 + $1.upperBound - $1.lowerBound }
                 windows.append(length)
                 table.add([
                     "\(guest.settings.kernel)", build, "\(round)", change, micro(call.duration),
