@@ -38,7 +38,7 @@ extension GuestTests {
             try guest.expect(
                 """
                 systemctl kill --signal=STOP kdump-hotplugd
-                sed -Ei "s/(time. ?: ?)[0-9]+/\\1$(($(date +%s) - 660))/" \
+                sed -Ei "s/([^a-z]time. ?: ?)[0-9]+/\\1$(($(date +%s) - 660))/" \
                 /run/kdump-hotplugd/state.json
                 """)
             let old = try usersCheck(guest)
