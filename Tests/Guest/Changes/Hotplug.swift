@@ -34,6 +34,10 @@ extension Machine {
     }
 
     /// Plugs in a CPU and returns its number; with `online` the guest uses it.
+    ///
+    /// Only twice in a guest's life: QEMU (7.2, 10.0.2 and 10.0.13) has as many translators as the guest may
+    /// have CPUs, gives none back when a CPU is plugged out, and aborts for want of one (tcg/tcg.c,
+    /// `tcg_register_thread`).
     @discardableResult
     package func hotAddCPU(socket: Int, online: Bool = true) throws(GuestError) -> Int {
         let before = try processors()

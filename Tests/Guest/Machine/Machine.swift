@@ -39,8 +39,9 @@ package final class Machine {
     /// Boots a guest, and returns when it takes commands; what it becomes can be saved if it `isToBeSaved`.
     ///
     /// QEMU 7.2 now and then goes on with what a kernel has just replaced in its own code: one of 265
-    /// boots panicked at an int3 that was no longer there, before anything of ours ran. So a boot,
-    /// which is before the test proper, may be repeated once; that is counted and printed.
+    /// boots panicked at an int3 that was no longer there, before anything of ours ran. Later versions
+    /// have not booted often enough here to tell. So a boot, which is before the test proper, may be
+    /// repeated once; that is counted and printed.
     package static func boot(
         _ settings: MachineSettings, _ image: GuestImage, isToBeSaved: Bool = false
     ) throws(GuestError) -> Machine {

@@ -25,6 +25,11 @@ struct MachineFiles: Sendable {
     static func make() throws(GuestError) -> MachineFiles {
         // Short: the path of a unix socket has 108 bytes.
         let path = "/tmp/guest-\(String(UInt32.random(in: .min ... .max), radix: 36))"
+        return MachineFiles(directory: try makeDirectory(path))
+    }
+
+    /// Makes a directory that only this user can read, and returns its path; throws where there is one.
+    static func makeDirectory(_ path: String) throws(GuestError) -> String {
         do {
             try FileManager.default.createDirectory(
                 atPath: path, withIntermediateDirectories: false,
@@ -32,7 +37,7 @@ struct MachineFiles: Sendable {
         } catch {
             throw .tool("\(path): \(error)")
         }
-        return MachineFiles(directory: path)
+        return path
     }
 
     func remove() {

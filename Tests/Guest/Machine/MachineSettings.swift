@@ -88,7 +88,7 @@ package struct MachineSettings: Sendable, Hashable {
     ///
     /// QEMU 7.2 leaves rubbish in the flags after it now and then. The allocator of kernels since 6.5
     /// uses it, and some boots ended in a double fault or a debug exception at the next instruction.
-    /// Programs go on seeing it: those in Swift need it.
+    /// The source of 10.0.13 is mended. Programs go on seeing it: those in Swift need it.
     package static let kernelQuirk = "clearcpuid=141"
 
     private var kernelArguments: String {

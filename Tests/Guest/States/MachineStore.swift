@@ -57,7 +57,7 @@ package final class MachineStore: Sendable {
             saved(settings, image, previous), settings, isToBeSaved: true)
         try guest.advance(to: beginning)
         let place = try "\(RunDirectory.path.get())/saved-\(UInt32.random(in: .min ... .max))"
-        let made = try guest.save(to: Self.directory(place))
+        let made = try guest.save(to: MachineFiles.makeDirectory(place))
         let seconds = Int(begin.duration(to: .now).inSeconds)
         print("[guest] \(settings.kernel) \(beginning): saved after \(seconds) s")
         return made
@@ -76,7 +76,7 @@ package final class MachineStore: Sendable {
         try guest.advance(to: .booted)
         let seconds = Int(guest.startTime.inSeconds)
         let making = "\(place)-\(UInt32.random(in: .min ... .max))"
-        let made = try guest.save(to: Self.directory(making))
+        let made = try guest.save(to: MachineFiles.makeDirectory(making))
         print("[guest] \(plain.kernel): booted in \(seconds) s, and saved for later runs")
         // Another run may have been quicker.
         if rename(making, place) != 0 {
@@ -84,16 +84,5 @@ package final class MachineStore: Sendable {
             try? FileManager.default.removeItem(atPath: making)
         }
         return kept
-    }
-
-    private static func directory(_ path: String) throws(GuestError) -> String {
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: true,
-                attributes: [.posixPermissions: 0o700])
-        } catch {
-            throw .tool("\(path): \(error)")
-        }
-        return path
     }
 }

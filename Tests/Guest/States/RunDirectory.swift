@@ -16,15 +16,8 @@ enum RunDirectory {
     static let path: Result<String, GuestError> = {
         removeAbandoned()
         let path = "/tmp/\(prefix)\(getpid())"
-        do {
-            try FileManager.default.createDirectory(
-                atPath: path, withIntermediateDirectories: false,
-                attributes: [.posixPermissions: 0o700])
-        } catch {
-            return .failure(.tool("\(path): \(error)"))
-        }
         atexit { try? FileManager.default.removeItem(atPath: "/tmp/guest-run-\(getpid())") }
-        return .success(path)
+        return Result { () throws(GuestError) in try MachineFiles.makeDirectory(path) }
     }()
 
     /// The disk of a payload, made once; of none it is empty.

@@ -40,7 +40,7 @@ refresh_lists() {
     [[ $from != "$suite" && -z $(find "$own/fresh" -mtime -1 2>/dev/null) ]] || return 0
     uri=$(mirror)
     if [[ -z $uri ]]; then
-        as_root apt-get update -qq
+        apt_get update -qq
         uri=$(mirror)
     fi
     say "lists of $from"

@@ -10,6 +10,9 @@ work=
 
 say() { printf '[image] %s\n' "$*"; }
 
+# This machine's own apt-get.
+apt_get() { "${here:?}/../../../.ci/apt-get" "$@"; }
+
 as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 
 # Installs the programs that these scripts and the tests run, where one of them is missing.
@@ -24,9 +27,8 @@ need_host_tools() {
     done
     ((${#missing[@]})) || return 0
     say "installing ${missing[*]}"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt_get update -qq
+    apt_get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # Moves the finished "$work" to "$1", unless another run was quicker.

@@ -7,7 +7,8 @@
 // memory changes (softmmu/physmem.c, `cpu_address_space_init` registers `tcg_commit`, nothing takes it
 // back). So each later change (a DIMM, a capture kernel that sizes PCI windows) flushes the TLB of a
 // CPU that is gone: it writes into, and may free again, what was freed with it, and QEMU dies of that
-// at some later time. With this the flush is as harmless as it is useless.
+// at some later time. With this the flush is as harmless as it is useless. The source of 10.0.13 is
+// mended.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

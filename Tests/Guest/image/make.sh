@@ -141,7 +141,7 @@ main() {
     root=$cache/root-$(root_key)
     if [[ ! -d $root ]]; then
         say "apt-get update"
-        as_root apt-get update -qq
+        apt_get update -qq
         root=$cache/root-$(root_key)
         [[ -d $root ]] || make_root "$root"
     fi
