@@ -17,13 +17,15 @@ struct Told: SuiteTrait, TestTrait, TestScoping {
     ) async throws {
         guard testCase != nil else { return try await function() }
         let name = test.displayName ?? test.name
-        say("[test]          \(name)")
-        let begin = ContinuousClock.now
-        defer {
-            let seconds = String(format: "%6.1f", begin.duration(to: .now).inSeconds)
-            say("[test] \(seconds) s \(name)")
+        try await withTaskExecutorPreference(GuestThreads.shared) {
+            say("[test]          \(name)")
+            let begin = ContinuousClock.now
+            defer {
+                let seconds = String(format: "%6.1f", begin.duration(to: .now).inSeconds)
+                say("[test] \(seconds) s \(name)")
+            }
+            try await function()
         }
-        try await function()
     }
 
     /// At once, also where the output is no terminal.
