@@ -49,10 +49,13 @@ extension Engine {
         package let reload: Obstacle?
         /// What a reload would load; `nil` where nobody says.
         package var configuration: Configuration?
+        /// Whether a reload has left this very verdict, so that the next attempt comes only after a
+        /// hotplug or on request.
+        package var didNotHelp = false
 
         /// The same for one who does not know the operator's settings.
         package var withoutSettings: Ways {
-            reload == .noSource ? Ways(patch: patch, reload: nil) : self
+            reload == .noSource ? Ways(patch: patch, reload: nil, didNotHelp: didNotHelp) : self
         }
 
         /// What bars all of them.
@@ -65,7 +68,8 @@ extension Engine {
         case settled
         /// A refresh is needed and cannot be attempted; the image in place stays.
         case blocked(Obstacle)
-        /// A refresh is needed, but the last one did not change the verdict.
+        /// A refresh is needed, but a reload did not change the verdict; the next attempt comes after a
+        /// hotplug or on request.
         case uncured
         /// The kernel was busy with another load; nothing was dropped.
         case busy

@@ -17,6 +17,10 @@ extension Engine {
         package var unpatchable: String?
         /// The error number with which `kexec_load` was refused for good; `nil` where it was not.
         package var refusal: Int32?
+        /// A verdict that a reload did not change; `nil` where there is none.
+        ///
+        /// Another reload would not change it either, until the machine or what is loaded changes.
+        package var uncured: Verdict?
         /// The digest of an image that was found whole and that covers the core header; `nil`
         /// where no patch would need it.
         package var digest: PurgatoryDigest?
@@ -54,6 +58,7 @@ extension Engine.SavedState {
         take(.layout, &layout)
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
+        take(.uncured, &uncured)
         take(.digest, &digest)
         take(.owesDigest, &owesDigest)
         take(.commandLine, &commandLine)

@@ -48,8 +48,6 @@ package struct Engine {
     private var sawImage = true
     /// Whether the last thorough look was overtaken before it had the digest.
     private var wasOvertaken = false
-    /// A verdict that a refresh did not cure: another refresh would not cure it either.
-    private var uncured: Verdict?
 
     /// What the caller is to keep after each reconciliation.
     package private(set) var savedState: SavedState
@@ -234,7 +232,7 @@ extension Engine {
                 look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
                 end: end)
         }
-        if trigger == .hotplug || look.verdict != uncured { uncured = nil }
+        if trigger != .routine || look.verdict != savedState.uncured { savedState.uncured = nil }
         for _ in 0..<Engine.mostRounds {
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
@@ -242,7 +240,7 @@ extension Engine {
                 guard try computesOwedDigest(&look, now: now) else { return ended(.settled) }
                 continue
             }
-            guard look.verdict != uncured else { return ended(.uncured) }
+            guard look.verdict != savedState.uncured else { return ended(.uncured) }
             guard !isToBeAskedAgain(now()) else { return ended(.busy) }
             let before = look
             let step = try lockedRefresh(given: look, now: now)
@@ -258,7 +256,7 @@ extension Engine {
                 return ended(.stillMoving)
             }
             // A patch that does not cure is followed by a reload.
-            uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
+            savedState.uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
@@ -489,7 +487,8 @@ extension Engine {
             patchPlan(given: look), preparedReload(of: configuration, given: look)
         )
         return Ways(
-            patch: patch.obstacle, reload: reload.obstacle, configuration: try? configuration.get())
+            patch: patch.obstacle, reload: reload.obstacle, configuration: try? configuration.get(),
+            didNotHelp: look.verdict == savedState.uncured)
     }
 
     /// What a reload is to load, as it is configured at this moment.

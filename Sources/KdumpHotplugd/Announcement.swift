@@ -56,8 +56,9 @@ struct Announcement: Equatable {
             action = obstacle == assessment.obstacle ? nil : "no reload: \(obstacle)"
             facts[.obstacle] = "\(obstacle)"
         case .uncured:
+            // That the reload did not help is in the assessment.
             entry = .refreshFailed
-            action = "the reload did not help"
+            action = nil
         case .busy:
             entry = .retry
             action = "the kernel is busy with another load"

@@ -32,7 +32,7 @@ struct Assessment: Equatable {
             case .neverStale, .trusted: .ok
             case .unverified: .unknown
             }
-        let next = caveat ?? Assessment.next(for: look, obstacle, daemonRuns) ?? ""
+        let next = caveat ?? Assessment.next(for: look, ways, obstacle, daemonRuns) ?? ""
         sentence = Sentences.meaning(of: look) + next
     }
 
@@ -69,7 +69,7 @@ struct Assessment: Equatable {
 
     /// What happens next; `nil` where nothing has to.
     private static func next(
-        for look: Engine.Look, _ obstacle: Obstacle?, _ daemonRuns: Bool
+        for look: Engine.Look, _ ways: Engine.Ways, _ obstacle: Obstacle?, _ daemonRuns: Bool
     ) -> String? {
         switch look.verdict {
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: return nil
@@ -78,6 +78,12 @@ struct Assessment: Equatable {
         case .current: return nil
         case .waiting: return "; the kernel is expected to update it"
         case .stale, .lost, .broken, .missingParameter, .unverified: break
+        }
+        // A daemon that starts tries again.
+        if ways.didNotHelp && daemonRuns {
+            return "; a reload did not help, and kdump-hotplugd tries again only after the next"
+                + " hotplug: restart the kdump service of this distribution, then run"
+                + " systemctl reload kdump-hotplugd"
         }
         if let obstacle { return "; it cannot be reloaded: \(obstacle)" }
         let action = look.verdict.isPatchable ? "refresh" : "reload"

@@ -135,11 +135,11 @@ final class Daemon {
         reconcile(.hotplug)
     }
 
-    /// Looks again at everything, the configured files included.
+    /// Looks again at everything, the configured files included, and tries again what did not help.
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
-        services.ready(status: reconcile(.routine, .thorough))
+        services.ready(status: reconcile(.request, .thorough))
     }
 
     private func stop() {

@@ -77,6 +77,17 @@ extension DaemonTests {
             #expect(
                 assessment(stale, ways: Engine.Ways(patch: .switchedOff, reload: .noLoadsLeft))
                     .sentence.hasSuffix("; it cannot be reloaded: \(Obstacle.noLoadsLeft)"))
+            var failed = Self.open
+            failed.didNotHelp = true
+            #expect(
+                assessment(stale, ways: failed).sentence.hasSuffix(
+                    "; a reload did not help, and kdump-hotplugd tries again only after the next"
+                        + " hotplug: restart the kdump service of this distribution, then run"
+                        + " systemctl reload kdump-hotplugd"))
+            // The first look of a daemon tries again.
+            #expect(
+                assessment(stale, ways: failed, daemonRuns: false).sentence.hasSuffix(
+                    "; start kdump-hotplugd.service to refresh it"))
         }
 
         @Test func staleIsSaidInNumbers() {

@@ -108,6 +108,42 @@ import Testing
         #expect(name(of: try engine.look(.thorough, now: { 0 }).verdict) == "broken")
     }
 
+    /// The next hotplug, and who asks for it, get another attempt; nobody else does.
+    @Test func triesAgainWhatDidNotHelpOnlyWhenSomethingChanges() throws {
+        let machine = try machine { loaded in
+            let zeros = [UInt8](repeating: 0, count: 64)
+            loaded.put(zeros, at: LoadedMachine.header.start)
+        }
+        var first = engine(machine)
+        let look = try first.look(.cheap) { 0 }
+        #expect(name(of: look.verdict) == "broken" && !first.ways(given: look).didNotHelp)
+        for (trigger, end) in [
+            (.routine, .uncured), (.request, .blocked(.noSource)), (.hotplug, .blocked(.noSource)),
+        ] as [(Trigger, Engine.End)] {
+            var savedState = Engine.SavedState()
+            savedState.uncured = look.verdict
+            // It survives a restart.
+            let bytes = try JSONEncoder().encode(savedState)
+            savedState = try JSONDecoder().decode(Engine.SavedState.self, from: bytes)
+            var engine = engine(machine, savedState)
+            let outcome = try engine.reconcile(on: trigger) { 0 }
+            #expect(outcome.end == end, "\(trigger)")
+            #expect(engine.ways(given: outcome.look).didNotHelp == (end == .uncured))
+        }
+    }
+
+    /// A change that makes no event, such as another image, gets another attempt too.
+    @Test func triesAgainWhenTheVerdictChanges() throws {
+        var savedState = Engine.SavedState()
+        savedState.uncured = .broken(because: "another reason")
+        let machine = try machine { loaded in
+            loaded.put([UInt8](repeating: 0, count: 64), at: LoadedMachine.header.start)
+        }
+        var engine = engine(machine, savedState)
+        #expect(try engine.reconcile(on: .routine) { 0 }.end == .blocked(.noSource))
+        #expect(engine.savedState.uncured == nil)
+    }
+
     /// The digest of an image that was patched in a storm is made when the storm is over.
     @Test func paysTheDigestItOwes() throws {
         var savedState = Engine.SavedState()

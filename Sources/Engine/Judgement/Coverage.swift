@@ -4,7 +4,7 @@
 ///
 /// *Missing* is there but not in the picture: lost from the dump. *Phantom* is in the picture but
 /// gone: the capture kernel may touch memory that is not there.
-package struct Coverage: Equatable {
+package struct Coverage: Hashable, Codable {
     /// RAM a dump would lose.
     package let missingMemory: AddressRanges
     /// RAM a dump would look for in vain.

@@ -5,6 +5,8 @@ package enum Trigger: Equatable {
     /// Something may have been plugged: uevents, lost uevents, or the first look of a daemon that
     /// cannot know what it missed.
     case hotplug
+    /// An administrator asks for another look: what did not help before is tried once more.
+    case request
     /// Nothing is known to have changed: a second look, a retry, a probe.
     case routine
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What an observation means for a crash right now, and what follows from that for loads.
-package enum Verdict: Equatable {
+package enum Verdict: Hashable, Codable {
     /// The kernel was built without kexec.
     case unsupported
     /// `crashkernel=` reserved no memory, so nothing can be loaded.

@@ -181,6 +181,7 @@ import Testing
                 (verdict.needsLoads(keptUp: false), "n"), (verdict.isPatchable, "p"),
             ]
             #expect(String(marks.map { $0.0 ? $0.1 : "-" }) == expected, "\(verdict)")
+            #expect(verdict.needsRefresh(on: .request) == verdict.needsRefresh(on: .routine))
             #expect(verdict.mayNeedReload == (verdict != .unsupported && verdict != .neverStale))
         }
     }
