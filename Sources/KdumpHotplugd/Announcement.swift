@@ -51,7 +51,8 @@ struct Announcement: Equatable {
             facts[.window] = "\(outcome.window)"
             facts[.refresh] = outcome.refreshes.last.map { Report.Method($0.method).rawValue }
         case .blocked(let obstacle):
-            entry = outcome.look.observation.support.isLoaded == true ? .obstacle : .unprotected
+            let isLoaded = outcome.look.observation.support.isLoaded == true
+            entry = isLoaded ? .obstacle : .unprotectedObstacle
             // An obstacle that came up only during the attempt is not in the assessment.
             action = obstacle == assessment.obstacle ? nil : "no reload: \(obstacle)"
             facts[.obstacle] = "\(obstacle)"
@@ -93,7 +94,8 @@ struct Announcement: Equatable {
     /// The message for a look after which nothing was loaded.
     private static func entry(for verdict: Verdict, _ severity: Severity) -> JournalEntry {
         switch verdict {
-        case .unsupported, .nothingReserved, .nothingLoaded, .lost: .idle
+        case .unsupported, .nothingReserved: .impossible
+        case .nothingLoaded, .lost: .idle
         case .waiting: .waiting
         case .current, .neverStale, .trusted: severity == .ok ? .current : .atRisk
         case .unverified: .unverified
