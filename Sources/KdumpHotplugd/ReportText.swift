@@ -79,7 +79,10 @@ enum ReportText {
 
     private static func updater(of report: Report) -> String {
         if report.kernelKeepsUp { return "the kernel" }
-        guard report.refresh != .none else { return "nothing: it never goes stale" }
+        guard report.refresh != .none else {
+            // Other images may need a reload some day, even if this look saw none for a moment.
+            return report.reload == nil ? "nothing: it never goes stale" : "nothing"
+        }
         guard report.daemon.running, report.obstacles.isEmpty else { return "nothing" }
         return "kdump-hotplugd, by \(report.refresh.rawValue)"
     }

@@ -101,6 +101,19 @@ extension DaemonTests {
                     + " has")
         }
 
+        /// A kernel that updates the image hides it for a moment: then nothing is known to update it.
+        @Test(arguments: [
+            (Verdict.neverStale, "nothing: it never goes stale"), (.nothingLoaded, "nothing"),
+            (.current, "kdump-hotplugd, by patch"),
+        ])
+        func whoUpdatesTheImageIsTold(verdict: Verdict, name: String) {
+            let look = Combinations.look(verdict, Combinations.observation(isLoaded: true))
+            let report = Report(
+                of: look, Assessment(of: look, ways: Self.open, daemonRuns: true), ways: Self.open,
+                daemon: Report.Daemon(running: true, pid: 1, lastRefresh: nil))
+            #expect(ReportText.lines(of: report, now: 0).contains("updated by    \(name)"))
+        }
+
         @Test func whatAReloadWouldLoadIsTold() {
             let configuration = Configuration(
                 kernel: "/k", initrd: "/i", commandLine: .known(""), by: "/etc/f")
