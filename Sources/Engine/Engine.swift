@@ -42,7 +42,8 @@ package struct Engine {
     /// What the kernel has said in this reconciliation.
     private var answer = Answer.notAsked
     private var isReconciling = false
-    /// Since when the kernel has answered no: the first no may only mean that the lock was held.
+    /// Since when the kernel has said no of the image that is loaded: the first no may only mean that the
+    /// lock was held.
     private var noSince: UInt64?
     /// Whether the last look saw an image; the first look expects one.
     private var sawImage = true
@@ -200,12 +201,13 @@ extension Engine {
     /// or a reconciliation, because that takes the kexec lock.
     private mutating func keepsUp(_ seen: Observation) throws(SystemError) -> Bool? {
         guard seen.support.isLoaded == true, case .unknown = seen.finding else {
+            noSince = nil
             return seen.image?.kimage.kernelKeepsUp
         }
         if case .said(let word) = answer { return word }
         let word = try KernelSupport.keepsUp(below: root)
         answer = .said(word)
-        if word == true { noSince = nil }
+        if word != false { noSince = nil }
         return word
     }
 }

@@ -221,6 +221,11 @@ import Testing
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .settled)
         try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
+        // What it said of one image says nothing of the next.
+        try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
+        _ = try engine.reconcile(on: .routine) { Engine.grace }
+        try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
+        #expect(try engine.reconcile(on: .hotplug) { 2 * Engine.grace }.end == .busy)
     }
 
     /// A kernel that updates the image takes it away for as long as it writes.
