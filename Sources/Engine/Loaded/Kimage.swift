@@ -70,7 +70,9 @@ package struct Kimage: Hashable {
         if let supported = layout.hotplugSupport?.value(in: bytes) {
             kernelKeepsUp = supported == 1
         } else if let updated = layout.headerUpdate?.value(in: bytes) {
-            // 6.6 to 6.9 (kernel/crash_core.c, crash_check_update_elfcorehdr).
+            // 6.6 to 6.9 (kernel/crash_core.c, crash_check_update_elfcorehdr). It is here and not in
+            // Architecture because it is the same code on all of them: what differs is the kernel's
+            // version, which the fields of the structure tell.
             kernelKeepsUp = updated == 1 || isFromFiles == true
         } else {
             kernelKeepsUp = nil
