@@ -9,8 +9,8 @@ internal import Glibc
 /// kimage`, and a kernel that updates the image hides it for as long as it writes. Whoever sees a
 /// thing move says so at once and waits for nothing.
 struct Tries {
-    /// 12 tries, 10 ms apart, outlast one DIMM's blocks, which come within milliseconds of each other,
-    /// and a kernel's update, which takes well under one.
+    /// 12 tries, 10 ms apart, outlast one DIMM's blocks, which come within milliseconds of each
+    /// other, and a kernel's update, which takes well under one.
     private var left = 12
 
     /// Waits a moment and returns true, as long as another try is left.

@@ -3,10 +3,12 @@
 internal import Engine
 internal import Glibc
 
-/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the result.
+/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the
+/// result.
 ///
 /// Everything happens on one loop, and only a load blocks it. Nothing is judged here: `Burst` and
-/// `FollowUp` decide when to act, the engine what to do, `Assessment` and `Announcement` what to say.
+/// `FollowUp` decide when to act, the engine what to do, `Assessment` and `Announcement` what to
+/// say.
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
@@ -29,13 +31,13 @@ final class Daemon {
 
     /// Every how many scrubs the digest is verified.
     ///
-    /// That reads the whole image, a tenth of a second on real hardware; damage to memory is so rare
-    /// that finding it within an hour is enough.
+    /// That reads the whole image, a tenth of a second on real hardware; damage to memory is so
+    /// rare that finding it within an hour is enough.
     private static let thoroughScrub = 12
 
-    /// Creates the daemon and starts to listen, so that no later event is missed.
+    /// Creates the daemon and starts to listen, so that it misses no later event.
     ///
-    /// - Throws: A `SystemError` where the loop or the monitor cannot be created.
+    /// - Throws: A `SystemError` if the loop or the monitor cannot be created.
     init(_ settings: Settings) throws(SystemError) {
         let root = SystemRoot()
         self.settings = settings
@@ -58,7 +60,7 @@ final class Daemon {
 
     /// Runs until SIGTERM or SIGINT, and returns the exit code.
     ///
-    /// - Throws: A `SystemError` where another daemon is running or the loop fails.
+    /// - Throws: A `SystemError` if another daemon is running or the loop fails.
     func run() throws(SystemError) -> CInt {
         guard try state.lock() else {
             throw SystemError("lock /run/kdump-hotplugd (another daemon is running)", errno: EAGAIN)
@@ -75,7 +77,8 @@ final class Daemon {
         }
         try watchKernelLog()
         _ = try loop.keepWatchdogFed()
-        // Something may have happened before we listened, so this is a look like after an event.
+        // Something may have happened before we listened, so this look counts as one after an
+        // event.
         let status = reconcile(.hotplug, .thorough)
         journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
         services.ready(status: status)
@@ -111,9 +114,9 @@ final class Daemon {
         return burst.due != nil
     }
 
-    /// Listens to the kernel's messages about its own updates, where they are readable.
+    /// Listens to the kernel's messages about its own updates, if they can be read.
     private func watchKernelLog() throws(SystemError) {
-        // Without them only a hint is lost: events and scrubs lead to the same look.
+        // They are only a hint: events and scrubs lead to the same look.
         guard let log = try? KernelLog() else { return }
         kernelLog = log
         try loop.whenReadable(log.fd) { [unowned self, log] in
@@ -178,7 +181,7 @@ final class Daemon {
                     window: refresh.window)
             }
             let ways = engine.ways(given: outcome.look)
-            // Where nothing is loaded there is nothing to lose.
+            // If nothing is loaded, there is nothing to lose.
             let isAtRisk = outcome.look.observation.support.isLoaded == true
             burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
             let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
@@ -204,7 +207,7 @@ final class Daemon {
             nextTrigger = .routine
             set(alarms?.again, at: loop.now + delay)
         case .retry(let kind):
-            // What triggered the failed attempt still needs one.
+            // The trigger of the failed attempt still needs a refresh.
             lookAgain(for: trigger, at: kind, startsOver: false)
         case .poll(let kind):
             lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
@@ -231,7 +234,7 @@ final class Daemon {
         Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
     }
 
-    /// Saves something, and says so where that fails.
+    /// Saves something; if that fails, says so.
     private func save(_ write: () throws(SystemError) -> Void) {
         do throws(SystemError) {
             try write()

@@ -138,7 +138,7 @@ struct Journal {
     }
 
     /// Returns whether the text must also go to standard error, which is given by its device and
-    /// inode; `nil` where it is closed.
+    /// inode; `nil` if it is closed.
     ///
     /// systemd sets JOURNAL_STREAM to the device and inode of the stream that it connected to the
     /// journal. The variable survives a redirection, so the two must be compared.

@@ -101,7 +101,7 @@ extension DaemonTests {
                     + " has")
         }
 
-        /// A kernel that updates the image hides it for a moment: then nothing is known to update it.
+        /// A kernel that updates the image hides it for a moment; then nobody is known to update it.
         @Test(arguments: [
             (Verdict.neverStale, "nothing: it never goes stale"), (.nothingLoaded, "nothing"),
             (.current, "kdump-hotplugd, by patch"),

@@ -49,7 +49,7 @@ extension GuestTests {
             #expect(json.output.contains("\"loader\" : \"kexec_file_load\""))
         }
 
-        /// Debian's kdump-tools load in a way that no kernel keeps up; LoaderTests has the control.
+        /// Debian's kdump-tools load in a way that no kernel updates; LoaderTests has the control.
         @Test func `on 6.12 an image of kdump-tools is followed with its own command line`() throws
         {
             let guest = try guest(.v6_12, .installed)
@@ -82,7 +82,7 @@ extension GuestTests {
             try guest.expect("sleep 4")
             #expect(try guest.loads() == 0)
             #expect(try guest.check().status == 0)
-            #expect(try guest.daemonStatus().contains("the kernel keeps it up to date"))
+            #expect(try guest.daemonStatus().contains("the kernel updates it itself"))
             let marks = try guest.mark(dimm, count: marked)
             let dump = try crash(guest, looking: marks)
             #expect(dump.covers(dimm))

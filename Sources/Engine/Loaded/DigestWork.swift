@@ -7,7 +7,8 @@
 struct DigestWork {
     /// The image whose digest it is.
     let kimage: Kimage
-    /// What its parts are for, which is certain only when it is certain which table is the digest's.
+    /// What its parts are for, which is certain only when it is certain which table is the
+    /// digest's.
     let roles: Roles
     /// What looks like its table, and what is around it.
     private let purgatory: Purgatory
@@ -15,12 +16,13 @@ struct DigestWork {
     private let edited: [AddressRange]
 
     private var candidates: ArraySlice<PurgatoryDigest>
-    /// The regions of the first candidate that are left, and how much of their first has been taken.
+    /// The regions of the first candidate that are left, and how much of their first has been
+    /// taken.
     private var regions: ArraySlice<AddressRange> = []
     private var offset: UInt64 = 0
-    /// The digest of the first candidate; `nil` where nothing of it has been taken.
+    /// The digest of the first candidate; `nil` if nothing of it has been taken.
     private var all: Digest?
-    /// The same without what is edited; `nil` where the table has nothing of that.
+    /// The same without what is edited; `nil` if the table has nothing of that.
     private var rest: Digest?
 
     /// What came of it: the digest with its value and place, and whether the image is whole.
