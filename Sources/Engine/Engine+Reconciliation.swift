@@ -7,8 +7,6 @@ extension Engine {
         case cheap
         /// All of it, to compute its digest: as many bytes as the image has.
         case thorough
-        /// All of it, unless newer events come before the digest is computed.
-        case interruptible
     }
 
     /// One observation with its verdict.

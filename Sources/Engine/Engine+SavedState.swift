@@ -25,8 +25,7 @@ extension Engine {
         /// The digest of an image that was found whole, if it covers the core header; `nil` if no
         /// patch would need it.
         package var digest: PurgatoryDigest?
-        /// Whether the digest of a patched image has not been computed yet, because newer events
-        /// came.
+        /// Whether the digest of the image is still to be computed.
         package var owesDigest = false
         /// The command line of the last image that could be read, as the administrator wrote it;
         /// `nil` if that image was unloaded on purpose.

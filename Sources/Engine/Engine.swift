@@ -48,19 +48,21 @@ package struct Engine {
     private var noSince: UInt64?
     /// Whether the last look saw an image; the first look expects one.
     private var sawImage = true
-    /// Whether the last thorough look was overtaken before it had the digest.
-    private var wasOvertaken = false
+    /// The digest that is owed; `nil` if none is, or if the image cannot be read.
+    private var owed: OwedDigest?
+    /// A digest that was computed as work of the loop, until a look has used it.
+    private var computed: DigestWork?
+    /// A digest that did not match, as long as its image is there: damage does not pass.
+    private var damaged: DigestWork?
 
     /// The state that the caller saves after each reconciliation.
     package private(set) var savedState: SavedState
     /// Called just before every load, with what the next daemon must know if this one dies during
     /// it; see ``SavedState/expectsImage``.
     package var beforeLoad: (SavedState) -> Void = { _ in }
-    /// Asked before each MiB of which a digest is computed: whether newer events are more urgent.
-    ///
-    /// The digest of a patched image is owed then, and computed in a later reconciliation. It is
-    /// also the moment for the caller to show that it lives: nothing else here takes long.
-    package var isOvertaken: () -> Bool = { false }
+    /// Called after each MiB of a digest that cannot wait, so that the caller can show that it is
+    /// alive.
+    package var beat: () -> Void = {}
 
     /// What the kernel says when it is asked whether it updates the image itself.
     private enum Answer: Equatable {
@@ -99,7 +101,7 @@ extension Engine {
         if !isReconciling { answer = .notAsked }
         var tries = Tries()
         while true {
-            let (look, isMoving) = try observe(depth, now: now)
+            let (look, isMoving) = try observe(depth, &tries, now: now)
             let mayFindMore = isMoving || look.mayPass(sawImage: sawImage)
             guard mayFindMore, tries.again() else {
                 sawImage = !look.isWithoutImage
@@ -110,12 +112,12 @@ extension Engine {
 
     /// Looks once, and returns whether anything moved meanwhile.
     private mutating func observe(
-        _ depth: Depth, now: () -> UInt64
+        _ depth: Depth, _ tries: inout Tries, now: () -> UInt64
     ) throws(SystemError) -> (Look, isMoving: Bool) {
         let begin = now()
         let support = try KernelSupport(of: root)
         let view = LiveView(of: root, on: architecture)
-        let report = audit(depth, view, support)
+        let report = audit(depth, view, support, &tries)
         var seen = Observation(
             architecture: architecture, live: view.system, reserved: view.reserved,
             support: support, finding: report.finding,
@@ -141,9 +143,8 @@ extension Engine {
 
     /// Looks into reserved memory, if something is loaded.
     private mutating func audit(
-        _ depth: Depth, _ view: LiveView, _ support: KernelSupport
+        _ depth: Depth, _ view: LiveView, _ support: KernelSupport, _ tries: inout Tries
     ) -> Audit.Report {
-        wasOvertaken = false
         guard support.isLoaded == true else { return .nothing }
         switch (view.reserved, view.system) {
         case (.known(let reserved), .known(let live)):
@@ -152,8 +153,12 @@ extension Engine {
                 architecture: architecture)
             var report = audit.run(reserved: reserved, live: live)
             savedState.layout = audit.layout
-            if depth != .cheap { computeDigest(depth, for: &report, within: reserved) }
+            switch depth {
+            case .thorough: computeDigest(for: &report, within: reserved, &tries)
+            case .cheap: takeComputed(for: &report)
+            }
             if let image = report.finding.value?.image { remember(image) }
+            owe(report.work, within: reserved)
             return report
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             return .unknown(because: reason)
@@ -172,29 +177,71 @@ extension Engine {
         }
     }
 
-    /// Computes the digest of an image that was found.
+    /// Computes the digest of an image that was found, or the rest of one that is owed.
     private mutating func computeDigest(
-        _ depth: Depth, for report: inout Audit.Report, within reserved: [AddressRange]
+        for report: inout Audit.Report, within reserved: [AddressRange], _ tries: inout Tries
     ) {
-        guard let layout = savedState.layout else { return }
+        guard let layout = savedState.layout, let fresh = report.work else { return }
+        var work = fresh
+        if let owed, owed.work.isAboutSameImage(as: fresh) { work = owed.work }
+        owed = nil
         do throws(Unknowable) {
-            wasOvertaken = try report.computeDigest(
-                below: root, laidOut: layout, within: AddressRanges(reserved),
-                isOvertaken: { isOvertaken() && depth == .interruptible })
+            try report.computeDigest(
+                by: &work, below: root, laidOut: layout, within: AddressRanges(reserved),
+                tries: &tries, beat: beat)
+            finish(work)
         } catch {
             report = .unknown(because: error.reason, isMoving: error.mayPass)
         }
     }
 
+    /// Takes over what the loop has computed, or that the image is damaged, if it is still the
+    /// same.
+    private mutating func takeComputed(for report: inout Audit.Report) {
+        guard let fresh = report.work else { return }
+        if let work = computed, work.isAboutSameImage(as: fresh) { finish(work) }
+        guard let work = computed ?? damaged else { return }
+        computed = nil
+        if work.isAboutSameImage(as: fresh) { report.accept(work) } else { damaged = nil }
+    }
+
+    /// Notes that a digest is computed; only one that does not match matters for later looks.
+    private mutating func finish(_ work: DigestWork) {
+        savedState.owesDigest = false
+        damaged = work.outcome?.integrity == .mismatch ? work : nil
+    }
+
+    /// Begins the work on a digest that is owed, or goes on with it.
+    private mutating func owe(_ work: DigestWork?, within reserved: [AddressRange]) {
+        guard savedState.owesDigest, let work, let layout = savedState.layout else {
+            owed = nil
+            return
+        }
+        if let owed, owed.work.isAboutSameImage(as: work) { return }
+        owed = OwedDigest(work, laidOut: layout, within: AddressRanges(reserved))
+    }
+
+    /// Does the next step of the digest that is owed; after the last one the caller must look
+    /// again.
+    package mutating func computeOwedDigest() -> OwedDigest.Progress {
+        guard let progress = owed?.step(below: root) else { return .nothing }
+        switch progress {
+        case .more, .later: break
+        case .done: (computed, owed) = (owed?.work, nil)
+        case .nothing: owed = nil
+        }
+        return progress
+    }
+
+    /// Whether there is a digest for ``computeOwedDigest()`` to compute.
+    package var hasWork: Bool { owed != nil }
+
     /// Keeps what a look has found out about an image's digest.
     private mutating func remember(_ image: ResidentImage) {
         switch image.integrity {
-        case .verified:
-            savedState.digest = image.digestCoversHeader ? image.digest : nil
-            savedState.owesDigest = false
-        case .mismatch, .none:
-            savedState.owesDigest = false
-        case .unknown: break
+        case .verified: savedState.digest = image.digestCoversHeader ? image.digest : nil
+        case .none: savedState.owesDigest = false
+        case .mismatch, .unknown: break
         }
     }
 
@@ -220,13 +267,15 @@ extension Engine {
 extension Engine {
     /// Brings the loaded image up to date if necessary.
     ///
+    /// If it `verifies`, the digest of the image is owed from now on.
     /// - Throws: A `SystemError` if the kernel's own files cannot be read.
     package mutating func reconcile(
-        on trigger: Trigger, _ depth: Depth = .cheap, now: () -> UInt64
+        on trigger: Trigger, verifies: Bool = false, now: () -> UInt64
     ) throws(SystemError) -> Reconciliation {
         (isReconciling, answer) = (true, .notAsked)
         defer { isReconciling = false }
-        var look = try look(depth, now: now)
+        if verifies { savedState.owesDigest = true }
+        var look = try look(.cheap, now: now)
         let first = look.verdict
         var trigger = trigger
         var refreshes: [Refresh] = []
@@ -240,10 +289,7 @@ extension Engine {
         for _ in 0..<Engine.mostRounds {
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
-            guard isNeeded else {
-                guard try computesOwedDigest(&look, now: now) else { return ended(.settled) }
-                continue
-            }
+            guard isNeeded else { return ended(.settled) }
             guard look.verdict != savedState.uncured else { return ended(.uncured) }
             guard !isToBeAskedAgain(now()) else { return ended(.busy) }
             let before = look
@@ -263,17 +309,6 @@ extension Engine {
             savedState.uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
-    }
-
-    /// Computes the digest that is owed, unless newer events are more urgent; returns whether it
-    /// did.
-    private mutating func computesOwedDigest(
-        _ look: inout Look, now: () -> UInt64
-    ) throws(SystemError) -> Bool {
-        guard savedState.owesDigest, !isOvertaken() else { return false }
-        look = try self.look(.interruptible, now: now)
-        // What could not be computed now stays owed, and is not tried again at once.
-        return !savedState.owesDigest || look.verdict.needsRefresh(on: .routine)
     }
 
     /// Forgets an image that is gone, and no longer expects one that is there.
@@ -451,21 +486,20 @@ extension Engine {
         return obstacle
     }
 
-    /// Looks at everything after a patch, and reloads at once if the image is not sound.
+    /// Looks at the image after a patch, and reloads at once if it is not sound.
     ///
-    /// The digest is what takes long. It gives way to newer events, after which there will be
-    /// another patch and another look; all else is always looked at.
+    /// Only the digest takes long. It is owed from now on, and the look after it judges it.
     private mutating func verified(
         _ refresh: Refresh, of before: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
         savedState.owesDigest = true
-        let look = try look(refresh.method == .patch ? .interruptible : .thorough, now: now)
+        let look = try look(.cheap, now: now)
         // If somebody unloads it at this moment, that is what they want.
         if look.observation.support.isLoaded == false {
             return Step(look: look, refreshes: [refresh])
         }
         // An image that cannot be read is not verified.
-        let isSound = look.isSound(after: before, withoutDigest: wasOvertaken)
+        let isSound = look.isSound(after: before)
         if refresh.method == .replay || !isSound {
             savedState.unpatchable = look.observation.image?.kimage.fingerprint
         }
@@ -476,7 +510,9 @@ extension Engine {
     }
 
     /// Saves that an image is expected, before a load that may lose it.
-    private func announceLoad() {
+    private mutating func announceLoad() {
+        // What was read of the old image says nothing of the next.
+        (owed, computed) = (nil, nil)
         var ahead = savedState
         ahead.expectsImage = true
         beforeLoad(ahead)
@@ -588,9 +624,8 @@ extension Engine.Look {
 
     /// Whether the image is whole, untouched by the kernel's own pages, and current, or stale only
     /// because the machine has changed since it was seen `before`.
-    fileprivate func isSound(after before: Engine.Look, withoutDigest isUnmade: Bool) -> Bool {
-        guard let image = observation.image, image.integrity == .verified || isUnmade,
-            image.integrity != .mismatch,
+    fileprivate func isSound(after before: Engine.Look) -> Bool {
+        guard let image = observation.image, image.integrity != .mismatch,
             let hole = observation.reserved.value?.first(where: { $0.holds(image.kimage.entry) }),
             image.sparesItsParts(in: hole)
         else { return false }

@@ -36,9 +36,8 @@ import Testing
     @Test func leavesARightImageAlone() throws {
         let machine = try machine()
         var engine = engine(machine)
-        let outcome = try engine.reconcile(on: .hotplug, .thorough) { 0 }
+        let outcome = try engine.reconcile(on: .hotplug, verifies: true) { 0 }
         #expect(outcome.look.verdict == .current && outcome.end == .settled)
-        #expect(outcome.look.observation.image?.integrity == .verified)
         #expect(engine.savedState.layout != nil, "found once a boot")
     }
 
@@ -142,39 +141,6 @@ import Testing
         var engine = engine(machine, savedState)
         #expect(try engine.reconcile(on: .routine) { 0 }.end == .blocked(.noSource))
         #expect(engine.savedState.uncured == nil)
-    }
-
-    /// The digest of an image that was patched in a storm is made when the storm is over.
-    @Test func paysTheDigestItOwes() throws {
-        var savedState = Engine.SavedState()
-        savedState.owesDigest = true
-        let machine = try machine()
-        var engine = engine(machine, savedState)
-        var asked = 0
-        engine.isOvertaken = {
-            asked += 1
-            return asked > 1
-        }
-        let storm = try engine.reconcile(on: .hotplug) { 0 }
-        #expect(storm.end == .settled && asked == 2 && engine.savedState.owesDigest)
-        engine.isOvertaken = { false }
-        let calm = try engine.reconcile(on: .routine) { 0 }
-        #expect(calm.look.observation.image?.integrity == .verified)
-        #expect(!engine.savedState.owesDigest && engine.savedState.digest != nil)
-    }
-
-    /// Somebody may have put another image in the place of the patched one, by kexec's -i.
-    @Test func owesNothingToAnImageWithoutADigest() throws {
-        var savedState = Engine.SavedState()
-        savedState.owesDigest = true
-        let machine = try machine { loaded in
-            let zeros = [UInt8](repeating: 0, count: RegionTable.byteCount)
-            loaded.put(zeros, at: LoadedMachine.table)
-        }
-        var engine = engine(machine, savedState)
-        let outcome = try engine.reconcile(on: .routine) { 0 }
-        #expect(outcome.look.observation.image?.integrity == ResidentImage.Integrity.none)
-        #expect(outcome.end == .settled && !engine.savedState.owesDigest)
     }
 
     @Test func leavesAnUnprotectedMachineAlone() throws {

@@ -145,39 +145,39 @@ extension Audit.Report {
             offline: AddressRanges(), byteCount: 0, isMoving: isMoving, work: nil)
     }
 
-    /// Computes the digest of the image that was found, unless `isOvertaken` by something more
-    /// urgent; returns whether it was.
+    /// Computes the digest of the image that was found with `work`, which may have begun before.
     ///
-    /// - Throws: Why memory cannot be read, or that the image was replaced meanwhile.
+    /// `beat` is called after each piece.
+    /// - Throws: Why memory cannot be read, or that the image has been replaced.
     mutating func computeDigest(
-        below root: SystemRoot, laidOut layout: KernelLayout, within reserved: AddressRanges,
-        isOvertaken: () -> Bool
-    ) throws(Unknowable) -> Bool {
-        guard var work, case .known(.image(let image)) = finding else { return false }
-        while let piece = work.next {
-            if isOvertaken() {
-                let reason = "newer events came before the digest was computed"
-                finding = .known(.image(image.with(image.digest, .unknown(because: reason))))
-                return true
-            }
-            let bytes = try Tries.settled { () throws(Unknowable) in
-                try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                    try kcore.bytes(Int(piece.byteCount), at: piece.start)
+        by work: inout DigestWork, below root: SystemRoot, laidOut layout: KernelLayout,
+        within reserved: AddressRanges, tries: inout Tries, beat: () -> Void
+    ) throws(Unknowable) {
+        let before = work.byteCount
+        do throws(Unknowable) {
+            steps: while true {
+                let step = try tries.settled { () throws(Unknowable) in
+                    try work.step(below: root, laidOut: layout, within: reserved)
+                }
+                switch step {
+                case .more: beat()
+                case .done: break steps
+                case .replaced: throw Kimage.replaced
                 }
             }
-            byteCount += UInt64(bytes.count)
-            try work.take(bytes)
+        } catch {
+            tries.spendDigest()
+            throw error
         }
-        let kimage = try Tries.settled { () throws(Unknowable) in
-            try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-            }
-        }
-        guard kimage == work.kimage else { throw Kimage.replaced }
-        guard let outcome = work.outcome else { return false }
+        byteCount += work.byteCount - before
+        accept(work)
+    }
+
+    /// Takes over what is known now of the digest of the image that was found.
+    mutating func accept(_ work: DigestWork) {
+        guard case .known(.image(let image)) = finding, let outcome = work.outcome else { return }
         let parts = work.roles.parts(
             listed: image.kimage.segments.map(\.range), covered: outcome.digest?.regions ?? [])
         finding = .known(.image(image.with(outcome.digest, outcome.integrity, parts: parts)))
-        return false
     }
 }
