@@ -5,10 +5,8 @@ extension Engine {
     package enum Depth: Equatable {
         /// `struct kimage`, the core header, the command line: some hundred KiB.
         case cheap
-        /// All of it, to compute its digest again: as much as the image has.
+        /// All of it, to compute its digest: as many bytes as the image has.
         case thorough
-        /// All of it, unless newer events come before the digest is computed.
-        case interruptible
     }
 
     /// One observation with its verdict.
@@ -27,9 +25,10 @@ extension Engine {
     package struct Refresh: Hashable, Codable {
         /// How an image is brought up to date.
         package enum Method: String, Codable {
-            /// Only the core header, and purgatory where it checks that, was loaded.
+            /// Only the core header was loaded, and purgatory if its digest covers the header.
             case patch
-            /// All of it was loaded again from what lay in reserved memory, after a patch failed.
+            /// All of it was loaded again from its own bytes in reserved memory, after a patch
+            /// failed.
             case replay
             /// All of it was loaded again from files.
             case reload
@@ -41,21 +40,24 @@ extension Engine {
         package let window: UInt64
     }
 
-    /// What bars the ways of bringing an image up to date.
+    /// What prevents each way of refreshing an image.
     package struct Ways: Equatable {
-        /// What bars a patch; `nil` where nothing does.
+        /// What prevents a patch; `nil` if nothing does.
         package let patch: PatchObstacle?
-        /// What bars a reload; `nil` where nothing does.
+        /// What prevents a reload; `nil` if nothing does.
         package let reload: Obstacle?
-        /// What a reload would load; `nil` where nobody says.
+        /// What a reload would load; `nil` if nothing is configured.
         package var configuration: Configuration?
+        /// Whether a reload has left this very verdict, so that the next attempt comes only after a
+        /// hotplug or on request.
+        package var didNotHelp = false
 
-        /// The same for one who does not know the operator's settings.
+        /// The same, if the operator's settings are not known.
         package var withoutSettings: Ways {
-            reload == .noSource ? Ways(patch: patch, reload: nil) : self
+            reload == .noSource ? Ways(patch: patch, reload: nil, didNotHelp: didNotHelp) : self
         }
 
-        /// What bars all of them.
+        /// What prevents both.
         package var obstacle: Obstacle? { patch == nil ? nil : reload }
     }
 
@@ -65,7 +67,8 @@ extension Engine {
         case settled
         /// A refresh is needed and cannot be attempted; the image in place stays.
         case blocked(Obstacle)
-        /// A refresh is needed, but the last one did not change the verdict.
+        /// A refresh is needed, but a reload did not change the verdict; the next attempt comes
+        /// after a hotplug or on request.
         case uncured
         /// The kernel was busy with another load; nothing was dropped.
         case busy
@@ -87,8 +90,8 @@ extension Engine {
         package let firstVerdict: Verdict
         /// The refreshes, in order.
         package let refreshes: [Refresh]
-        /// Why something was loaded again as a whole and not patched; `nil` where it was patched, or
-        /// a patch could not have helped.
+        /// Why the image was reloaded and not patched; `nil` if it was patched, or if a patch could
+        /// not have helped.
         package let unpatched: PatchObstacle?
         /// How it ended.
         package let end: End

@@ -3,33 +3,38 @@
 extension Engine {
     /// What the engine remembers between looks, and its caller keeps across restarts of a boot.
     package struct SavedState: Hashable, Codable {
-        /// The machine as it was when the engine loaded the image that is there; `nil` where the
-        /// image is another's.
+        /// The machine for which the engine loaded the present image; `nil` if another program
+        /// loaded it.
         package var described: LiveSystem?
-        /// Whether a load of ours is under way, or failed after the kernel had dropped the old image.
+        /// Whether a load of ours is under way, or failed after the kernel had dropped the old
+        /// image.
         ///
-        /// A killed process does not even see its load fail: once the signal is pending the kernel
+        /// A killed process does not even see its load fail: with the signal pending, the kernel
         /// reads no file for it (mm/filemap.c, `filemap_get_pages`), and the old image is gone.
         package var expectsImage = false
-        /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
+        /// Where the running kernel keeps its crash image; finding it means reading some 10 MB.
         package var layout: KernelLayout?
-        /// The `struct kimage` of an image that a patch has failed on; `nil` where none has.
+        /// The image on which a patch has failed; `nil` if none has.
         package var unpatchable: String?
-        /// The error number with which `kexec_load` was refused for good; `nil` where it was not.
+        /// The error number with which `kexec_load` was refused for good; `nil` if it was not.
         package var refusal: Int32?
-        /// The digest of an image that was found whole and that covers the core header; `nil`
-        /// where no patch would need it.
+        /// A verdict that a reload did not change; `nil` if there is none.
+        ///
+        /// Another reload would not change it either, until the machine or what is loaded changes.
+        package var uncured: Verdict?
+        /// The digest of an image that was found whole, if it covers the core header; `nil` if no
+        /// patch would need it.
         package var digest: PurgatoryDigest?
-        /// Whether the digest of a patched image has not been computed yet, because newer events came.
+        /// Whether the digest of the image is still to be computed.
         package var owesDigest = false
-        /// The command line of the last image that could be read, as its administrator wrote it; `nil`
-        /// where that one was unloaded on purpose.
+        /// The command line of the last image that could be read, as the administrator wrote it;
+        /// `nil` if that image was unloaded on purpose.
         package var commandLine: String?
 
         /// Creates the saved state of an engine that has done nothing yet.
         package init() {}
 
-        /// Forgets what only an image that is no longer there can be asked about.
+        /// Forgets what was known of an image that is no longer there.
         mutating func forgetImage() {
             described = nil
             digest = nil
@@ -39,10 +44,10 @@ extension Engine {
 }
 
 extension Engine.SavedState {
-    /// Reads what there is, field by field.
+    /// Reads a saved state field by field.
     ///
-    /// Another version may have written it: what it left out or wrote in another form is what an engine
-    /// starts with, and all else is kept. Losing ``expectsImage`` would lose the crash kernel.
+    /// Another version may have written it. A field that is missing or has another form starts
+    /// afresh; the others are kept. Losing ``expectsImage`` would lose the crash kernel.
     package init(from decoder: any Decoder) throws {
         self.init()
         let values = try decoder.container(keyedBy: CodingKeys.self)
@@ -54,6 +59,7 @@ extension Engine.SavedState {
         take(.layout, &layout)
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
+        take(.uncured, &uncured)
         take(.digest, &digest)
         take(.owesDigest, &owesDigest)
         take(.commandLine, &commandLine)

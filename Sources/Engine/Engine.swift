@@ -2,31 +2,32 @@
 
 internal import Glibc
 
-/// Observes, judges, refreshes and observes again, until the loaded image is right or something bars
-/// the way.
+/// Observes, judges, refreshes and observes again, until the loaded image is right or something
+/// prevents that.
 ///
-/// The one type that knows all the rooms. It is level-triggered: it is never told what happened, only
-/// that something may have, and reads the facts from the machine and from reserved memory. It does not
-/// log and does not schedule the next attempt: its caller gets every outcome as a value and does both.
+/// The only type that knows all the rooms. It is level-triggered: it is told that something may
+/// have happened, never what, and reads the facts from the machine and from reserved memory. It
+/// does not log and does not schedule the next attempt: its caller gets every outcome as a value
+/// and does both.
 package struct Engine {
-    /// How many steps one reconciliation makes at most.
+    /// The most rounds of one reconciliation.
     ///
-    /// Four: a patch, the look at its digest, and a reload where either does not bring the cure, and
-    /// one for the unforeseen. It does not run after a machine that goes on changing.
+    /// Four: a patch, the check of its digest, a reload if that did not help, and one spare. A
+    /// reconciliation does not chase a machine that keeps changing.
     private static let mostRounds = 4
 
-    /// How long a kernel that keeps the image up by itself may leave it stale, in microseconds.
+    /// How long a kernel that updates the image itself may leave it stale, in microseconds.
     ///
     /// It updates the image before it sends the event that made us look (drivers/base/core.c,
-    /// `device_online`), so there is nothing to wait for but its copying: one second is plenty.
+    /// `device_online`), so there is hardly anything to wait for: one second is plenty.
     package static let grace: UInt64 = 1_000_000
 
-    /// How long another may hold the lock of the kdump tool before the image is brought up to date
+    /// How long another program may hold the lock of the kdump tool before the engine refreshes
     /// without it, in microseconds.
     ///
-    /// A tool loads for seconds; one that builds an initrd may take longer, with the old image in
-    /// place. Half a minute is more than the first takes, and what hangs must not leave the machine
-    /// unprotected: without the lock the kernel's own still admits one load at a time.
+    /// A load takes seconds, so half a minute is ample. A tool that builds an initrd takes longer,
+    /// but keeps the old image in place meanwhile. A tool that hangs must not leave the machine
+    /// unprotected, and without this lock the kernel still admits only one load at a time.
     static let longestHold: UInt64 = 30_000_000
 
     private let root: SystemRoot
@@ -35,42 +36,45 @@ package struct Engine {
     private let architecture: Architecture
     private let grace: UInt64
 
-    /// Since when the image has been seen to be stale, in microseconds of the caller's clock.
+    /// Since when every look has found the image stale, in microseconds of the caller's clock.
     private var staleSince: UInt64?
     /// Since when somebody else has held the lock of the kdump tool, in microseconds of that clock.
     private var heldSince: UInt64?
-    /// What the kernel has said in this reconciliation.
+    /// The kernel's answer in this reconciliation.
     private var answer = Answer.notAsked
     private var isReconciling = false
-    /// Since when the kernel has answered no: the first no may only mean that the lock was held.
+    /// Since when the kernel has said no of the image that is loaded: the first no may only mean
+    /// that the lock was held.
     private var noSince: UInt64?
     /// Whether the last look saw an image; the first look expects one.
     private var sawImage = true
-    /// Whether the last thorough look was overtaken before it had the digest.
-    private var wasOvertaken = false
-    /// A verdict that a refresh did not cure: another refresh would not cure it either.
-    private var uncured: Verdict?
+    /// The digest that is owed; `nil` if none is, or if the image cannot be read.
+    private var owed: OwedDigest?
+    /// A digest that was computed as work of the loop, until a look has used it.
+    private var computed: DigestWork?
+    /// A digest that did not match, as long as its image is there: damage does not pass.
+    private var damaged: DigestWork?
 
-    /// What the caller is to keep after each reconciliation.
+    /// The state that the caller saves after each reconciliation.
     package private(set) var savedState: SavedState
-    /// Called just before every load, with what the next daemon must know should this one die in it;
-    /// see ``SavedState/expectsImage``.
+    /// Called just before every load, with what the next daemon must know if this one dies during
+    /// it; see ``SavedState/expectsImage``.
     package var beforeLoad: (SavedState) -> Void = { _ in }
-    /// Asked before each MiB of which a digest is computed: whether newer events are more urgent.
-    ///
-    /// The digest of a patched image is owed then, and computed in a later reconciliation. It is also
-    /// the moment for the caller to show that it lives: nothing else here takes long.
-    package var isOvertaken: () -> Bool = { false }
+    /// Called after each MiB of a digest that cannot wait, so that the caller can show that it is
+    /// alive.
+    package var beat: () -> Void = {}
 
-    /// What the kernel says when it is asked whether it keeps the image up.
+    /// What the kernel says when it is asked whether it updates the image itself.
     private enum Answer: Equatable {
         case notAsked
-        /// Yes or no; `nil` where it has no such feature.
+        /// Yes or no; `nil` if it has no such feature.
         case said(Bool?)
     }
 
-    /// Creates an engine for the machine below `root` that reloads from `source`, or without one from
-    /// what the distribution has configured, and rather patches where it may.
+    /// Creates an engine for the machine below `root`.
+    ///
+    /// A reload loads `source`, or if there is none, what the distribution has configured. If
+    /// `patches`, the engine patches instead whenever it can.
     package init(
         root: SystemRoot, source: ImageSource?, patches: Bool = true,
         savedState: SavedState = SavedState(), architecture: Architecture = .current,
@@ -88,16 +92,16 @@ package struct Engine {
 // MARK: - Observing
 
 extension Engine {
-    /// Looks at the machine and at reserved memory, and judges what is seen; changes nothing there.
+    /// Looks at the machine and at reserved memory and judges what it sees; changes nothing there.
     ///
-    /// `now` tells the time in microseconds of a monotonic clock. What moves meanwhile, or shows less
-    /// than there may be, is looked at again.
-    /// - Throws: A `SystemError` where the kernel's own files cannot be read.
+    /// `now` returns the time in microseconds of a monotonic clock. If something moves meanwhile,
+    /// or an image may only be hidden for a moment, it looks again.
+    /// - Throws: A `SystemError` if the kernel's own files cannot be read.
     package mutating func look(_ depth: Depth, now: () -> UInt64) throws(SystemError) -> Look {
         if !isReconciling { answer = .notAsked }
         var tries = Tries()
         while true {
-            let (look, isMoving) = try observe(depth, now: now)
+            let (look, isMoving) = try observe(depth, &tries, now: now)
             let mayFindMore = isMoving || look.mayPass(sawImage: sawImage)
             guard mayFindMore, tries.again() else {
                 sawImage = !look.isWithoutImage
@@ -106,14 +110,14 @@ extension Engine {
         }
     }
 
-    /// Looks once, and tells whether anything moved.
+    /// Looks once, and returns whether anything moved meanwhile.
     private mutating func observe(
-        _ depth: Depth, now: () -> UInt64
+        _ depth: Depth, _ tries: inout Tries, now: () -> UInt64
     ) throws(SystemError) -> (Look, isMoving: Bool) {
         let begin = now()
         let support = try KernelSupport(of: root)
         let view = LiveView(of: root, on: architecture)
-        let report = audit(depth, view, support)
+        let report = audit(depth, view, support, &tries)
         var seen = Observation(
             architecture: architecture, live: view.system, reserved: view.reserved,
             support: support, finding: report.finding,
@@ -139,9 +143,8 @@ extension Engine {
 
     /// Looks into reserved memory, if something is loaded.
     private mutating func audit(
-        _ depth: Depth, _ view: LiveView, _ support: KernelSupport
+        _ depth: Depth, _ view: LiveView, _ support: KernelSupport, _ tries: inout Tries
     ) -> Audit.Report {
-        wasOvertaken = false
         guard support.isLoaded == true else { return .nothing }
         switch (view.reserved, view.system) {
         case (.known(let reserved), .known(let live)):
@@ -150,15 +153,19 @@ extension Engine {
                 architecture: architecture)
             var report = audit.run(reserved: reserved, live: live)
             savedState.layout = audit.layout
-            if depth != .cheap { computeDigest(depth, for: &report, within: reserved) }
+            switch depth {
+            case .thorough: computeDigest(for: &report, within: reserved, &tries)
+            case .cheap: takeComputed(for: &report)
+            }
             if let image = report.finding.value?.image { remember(image) }
+            owe(report.work, within: reserved)
             return report
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             return .unknown(because: reason)
         }
     }
 
-    /// How the machine that an image describes differs from the real one.
+    /// How the real machine differs from the one that the image describes.
     private static func coverage(
         _ report: Audit.Report, of live: Fact<LiveSystem>
     ) -> Fact<Coverage> {
@@ -170,44 +177,87 @@ extension Engine {
         }
     }
 
-    /// Computes the digest of an image that was found.
+    /// Computes the digest of an image that was found, or the rest of one that is owed.
     private mutating func computeDigest(
-        _ depth: Depth, for report: inout Audit.Report, within reserved: [AddressRange]
+        for report: inout Audit.Report, within reserved: [AddressRange], _ tries: inout Tries
     ) {
-        guard let layout = savedState.layout else { return }
+        guard let layout = savedState.layout, let fresh = report.work else { return }
+        var work = fresh
+        if let owed, owed.work.isAboutSameImage(as: fresh) { work = owed.work }
+        owed = nil
         do throws(Unknowable) {
-            wasOvertaken = try report.computeDigest(
-                below: root, laidOut: layout, within: AddressRanges(reserved),
-                isOvertaken: { isOvertaken() && depth == .interruptible })
+            try report.computeDigest(
+                by: &work, below: root, laidOut: layout, within: AddressRanges(reserved),
+                tries: &tries, beat: beat)
+            finish(work)
         } catch {
             report = .unknown(because: error.reason, isMoving: error.mayPass)
         }
     }
 
+    /// Takes over what the loop has computed, or that the image is damaged, if it is still the
+    /// same.
+    private mutating func takeComputed(for report: inout Audit.Report) {
+        guard let fresh = report.work else { return }
+        if let work = computed, work.isAboutSameImage(as: fresh) { finish(work) }
+        guard let work = computed ?? damaged else { return }
+        computed = nil
+        if work.isAboutSameImage(as: fresh) { report.accept(work) } else { damaged = nil }
+    }
+
+    /// Notes that a digest is computed; only one that does not match matters for later looks.
+    private mutating func finish(_ work: DigestWork) {
+        savedState.owesDigest = false
+        damaged = work.outcome?.integrity == .mismatch ? work : nil
+    }
+
+    /// Begins the work on a digest that is owed, or goes on with it.
+    private mutating func owe(_ work: DigestWork?, within reserved: [AddressRange]) {
+        guard savedState.owesDigest, let work, let layout = savedState.layout else {
+            owed = nil
+            return
+        }
+        if let owed, owed.work.isAboutSameImage(as: work) { return }
+        owed = OwedDigest(work, laidOut: layout, within: AddressRanges(reserved))
+    }
+
+    /// Does the next step of the digest that is owed; after the last one the caller must look
+    /// again.
+    package mutating func computeOwedDigest() -> OwedDigest.Progress {
+        guard let progress = owed?.step(below: root) else { return .nothing }
+        switch progress {
+        case .more, .later: break
+        case .done: (computed, owed) = (owed?.work, nil)
+        case .nothing: owed = nil
+        }
+        return progress
+    }
+
+    /// Whether there is a digest for ``computeOwedDigest()`` to compute.
+    package var hasWork: Bool { owed != nil }
+
     /// Keeps what a look has found out about an image's digest.
     private mutating func remember(_ image: ResidentImage) {
         switch image.integrity {
-        case .verified:
-            savedState.digest = image.digestCoversHeader ? image.digest : nil
-            savedState.owesDigest = false
-        case .mismatch, .none:
-            savedState.owesDigest = false
-        case .unknown: break
+        case .verified: savedState.digest = image.digestCoversHeader ? image.digest : nil
+        case .none: savedState.owesDigest = false
+        case .mismatch, .unknown: break
         }
     }
 
-    /// Whether the kernel keeps the image up; `nil` where it has no such feature.
+    /// Whether the kernel updates the image itself; `nil` if it has no such feature.
     ///
-    /// An image that can be read says so itself. Where it cannot, the kernel is asked, once in a look
-    /// or a reconciliation, because that takes the kexec lock.
+    /// `struct kimage` says so, if it can be read. If not, the kernel is asked, but only once in a
+    /// look or a reconciliation, because that takes the kexec lock.
     private mutating func keepsUp(_ seen: Observation) throws(SystemError) -> Bool? {
         guard seen.support.isLoaded == true, case .unknown = seen.finding else {
+            noSince = nil
             return seen.image?.kimage.kernelKeepsUp
         }
         if case .said(let word) = answer { return word }
         let word = try KernelSupport.keepsUp(below: root)
         answer = .said(word)
-        if word == true { noSince = nil }
+        if word != false { noSince = nil }
         return word
     }
 }
@@ -217,14 +267,15 @@ extension Engine {
 extension Engine {
     /// Brings the loaded image up to date if necessary.
     ///
-    /// - Throws: A `SystemError` where the kernel's own files cannot be read; then nothing was loaded
-    ///   since the last successful look.
+    /// If it `verifies`, the digest of the image is owed from now on.
+    /// - Throws: A `SystemError` if the kernel's own files cannot be read.
     package mutating func reconcile(
-        on trigger: Trigger, _ depth: Depth = .cheap, now: () -> UInt64
+        on trigger: Trigger, verifies: Bool = false, now: () -> UInt64
     ) throws(SystemError) -> Reconciliation {
         (isReconciling, answer) = (true, .notAsked)
         defer { isReconciling = false }
-        var look = try look(depth, now: now)
+        if verifies { savedState.owesDigest = true }
+        var look = try look(.cheap, now: now)
         let first = look.verdict
         var trigger = trigger
         var refreshes: [Refresh] = []
@@ -234,15 +285,12 @@ extension Engine {
                 look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
                 end: end)
         }
-        if trigger == .hotplug || look.verdict != uncured { uncured = nil }
+        if trigger != .routine || look.verdict != savedState.uncured { savedState.uncured = nil }
         for _ in 0..<Engine.mostRounds {
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
-            guard isNeeded else {
-                guard try computesOwedDigest(&look, now: now) else { return ended(.settled) }
-                continue
-            }
-            guard look.verdict != uncured else { return ended(.uncured) }
+            guard isNeeded else { return ended(.settled) }
+            guard look.verdict != savedState.uncured else { return ended(.uncured) }
             guard !isToBeAskedAgain(now()) else { return ended(.busy) }
             let before = look
             let step = try lockedRefresh(given: look, now: now)
@@ -250,35 +298,25 @@ extension Engine {
             unpatched = step.unpatched ?? unpatched
             look = step.look
             if let end = step.end { return ended(end) }
-            // What only the trigger asked for is done; from here on the verdict alone decides.
+            // The trigger has had its refresh. From here on the verdict alone decides.
             trigger = .routine
             guard look.verdict.needsRefresh(on: .routine) else { continue }
-            // The caller decides when to follow a machine that keeps changing.
+            // When to follow a machine that keeps changing is the caller's decision.
             guard before.observation.live == look.observation.live else {
                 return ended(.stillMoving)
             }
-            // A patch that does not cure is followed by a reload.
-            uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
+            // A patch that does not help is followed by a reload.
+            savedState.uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
 
-    /// Computes the digest that is owed, unless newer events are more urgent; returns whether it did.
-    private mutating func computesOwedDigest(
-        _ look: inout Look, now: () -> UInt64
-    ) throws(SystemError) -> Bool {
-        guard savedState.owesDigest, !isOvertaken() else { return false }
-        look = try self.look(.interruptible, now: now)
-        // What could not be computed now stays owed, and is not tried again at once.
-        return !savedState.owesDigest || look.verdict.needsRefresh(on: .routine)
-    }
-
-    /// Forgets what an image that is gone can no longer be asked, and stops expecting one that is there.
+    /// Forgets an image that is gone, and no longer expects one that is there.
     private mutating func note(_ isLoaded: Bool?, isRefreshNeeded: Bool) {
         switch isLoaded {
         case false:
             savedState.forgetImage()
-            // One that a load of ours lost must come again as it was.
+            // An image that our own load lost must come back with the same command line.
             if !savedState.expectsImage { savedState.commandLine = nil }
         case true where !isRefreshNeeded:
             savedState.expectsImage = false
@@ -286,9 +324,9 @@ extension Engine {
         }
     }
 
-    /// Whether the kernel has said no too recently to be believed.
+    /// Whether the kernel's no is too recent to be believed.
     ///
-    /// It also says no while it updates the image itself, and that for each memory block.
+    /// It also says no while it updates the image itself, once for each memory block.
     private mutating func isToBeAskedAgain(_ now: UInt64) -> Bool {
         guard answer == .said(false) else { return false }
         let since = noSince ?? now
@@ -302,9 +340,9 @@ extension Engine {
         var look: Look
         /// The loads that succeeded.
         var refreshes: [Refresh] = []
-        /// What barred the patch that would have been the better way.
+        /// What prevented a patch, which would have been better.
         var unpatched: PatchObstacle?
-        /// Set where no further attempt makes sense now.
+        /// Set if no further attempt makes sense now.
         var end: End?
     }
 
@@ -322,7 +360,7 @@ extension Engine {
         } else {
             heldSince = nil
         }
-        // Whoever had the lock until now may have unloaded the image that was looked at, on purpose.
+        // The previous holder of the lock may have unloaded the image on purpose.
         guard try KernelSupport(of: root).isLoaded == look.observation.support.isLoaded else {
             return Step(look: try self.look(.cheap, now: now))
         }
@@ -374,7 +412,7 @@ extension Engine {
             let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
             let plan = try PatchPlan(
                 for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
-            // What is remembered comes last: what is seen tells more.
+            // Last, because an obstacle that can be seen says more.
             if let errno = savedState.refusal { throw .refused(errno: errno) }
             return plan
         }
@@ -386,7 +424,7 @@ extension Engine {
     ) throws(SystemError) -> Step {
         var (plan, look) = (plan, look)
         if plan.isDigestUnfound {
-            // The digest is found by its value; and damage must not get a new digest.
+            // The digest is found by its value. And a damaged image must not get a new digest.
             look = try self.look(.thorough, now: now)
             guard case .stale = look.verdict else { return Step(look: look) }
         }
@@ -424,7 +462,7 @@ extension Engine {
             savedState.unpatchable = look.observation.image?.kimage.fingerprint
             savedState.forgetImage()
             savedState.expectsImage = true
-            // What cannot be read cannot be replayed; only a reload is left.
+            // An image that cannot be read cannot be replayed, so only a reload is left.
             guard let replayed = try? patch.replay(), replayed.errno == 0 else {
                 var step = try reload(given: look, insteadOf: .failedBefore, now: now)
                 if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
@@ -437,7 +475,8 @@ extension Engine {
         }
     }
 
-    /// Notes a patch that failed and dropped nothing, and returns what it bars.
+    /// Notes a patch that failed and dropped nothing, and returns the obstacle that it is from now
+    /// on.
     private mutating func refused(_ attempt: Kexec.Attempt, given look: Look) -> PatchObstacle {
         guard let obstacle = PatchObstacle(lastingRefusal: attempt.errno) else {
             savedState.unpatchable = look.observation.image?.kimage.fingerprint
@@ -447,21 +486,20 @@ extension Engine {
         return obstacle
     }
 
-    /// Looks at everything after a patch, and reloads at once if the image is not sound.
+    /// Looks at the image after a patch, and reloads at once if it is not sound.
     ///
-    /// The digest is what takes long. It gives way to newer events, after which there will be another
-    /// patch and another look; all else is always looked at.
+    /// Only the digest takes long. It is owed from now on, and the look after it judges it.
     private mutating func verified(
         _ refresh: Refresh, of before: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
         savedState.owesDigest = true
-        let look = try look(refresh.method == .patch ? .interruptible : .thorough, now: now)
-        // Whoever unloads it at this moment wants it unloaded.
+        let look = try look(.cheap, now: now)
+        // If somebody unloads it at this moment, that is what they want.
         if look.observation.support.isLoaded == false {
             return Step(look: look, refreshes: [refresh])
         }
-        // What cannot be seen is not verified.
-        let isSound = look.isSound(after: before, withoutDigest: wasOvertaken)
+        // An image that cannot be read is not verified.
+        let isSound = look.isSound(after: before)
         if refresh.method == .replay || !isSound {
             savedState.unpatchable = look.observation.image?.kimage.fingerprint
         }
@@ -472,7 +510,9 @@ extension Engine {
     }
 
     /// Saves that an image is expected, before a load that may lose it.
-    private func announceLoad() {
+    private mutating func announceLoad() {
+        // What was read of the old image says nothing of the next.
+        (owed, computed) = (nil, nil)
         var ahead = savedState
         ahead.expectsImage = true
         beforeLoad(ahead)
@@ -482,17 +522,18 @@ extension Engine {
 // MARK: - Reloading
 
 extension Engine {
-    /// Returns what would bar a patch and a reload now, without attempting either.
+    /// Returns what would prevent a patch and a reload now, without attempting either.
     package func ways(given look: Look) -> Ways {
         let configuration = configuration()
         let (patch, reload) = (
             patchPlan(given: look), preparedReload(of: configuration, given: look)
         )
         return Ways(
-            patch: patch.obstacle, reload: reload.obstacle, configuration: try? configuration.get())
+            patch: patch.obstacle, reload: reload.obstacle, configuration: try? configuration.get(),
+            didNotHelp: look.verdict == savedState.uncured)
     }
 
-    /// What a reload is to load, as it is configured at this moment.
+    /// What a reload would load, as configured at this moment.
     private func configuration() -> Result<Configuration, Obstacle> {
         Result { () throws(Obstacle) in
             try Configuration.find(named: source, below: root, on: architecture)
@@ -526,7 +567,8 @@ extension Engine {
     ) throws(SystemError) -> Step {
         let attempt: Kexec.Attempt
         do throws(Obstacle) {
-            // The files below another root are of another machine, the system call is of this one.
+            // Files below another root belong to another machine; the system call would act on this
+            // one.
             guard root.prefix.isEmpty else { throw .anotherMachine }
             try reload.hold()
             announceLoad()
@@ -536,8 +578,8 @@ extension Engine {
         }
         if attempt.errno == EBUSY { return Step(look: look, end: .busy) }
         if attempt.errno == 0 {
-            // The image describes the machine of some moment since `look`; if it is still the same
-            // machine, that one. If not, the next round's verdict is stale and it is loaded again.
+            // The new image describes the machine at some moment after `look`. If the machine has
+            // changed since, the next verdict is stale and the image is loaded again.
             savedState.described = look.observation.live.value
             savedState.expectsImage = false
             savedState.unpatchable = nil
@@ -555,7 +597,7 @@ extension Engine {
 }
 
 extension Result {
-    /// What bars a way; `nil` where nothing does.
+    /// What prevents it; `nil` if nothing does.
     fileprivate var obstacle: Failure? {
         if case .failure(let obstacle) = self { obstacle } else { nil }
     }
@@ -572,19 +614,18 @@ extension Engine.Look {
 
     /// Whether the next look may find an image although this one found none, or none that is whole.
     ///
-    /// A kernel that brings the header up to date itself takes the image away for as long as it writes
-    /// (its `arch_crash_handle_hotplug_event`): microseconds, unless whatever emulates the processor
-    /// is held up.
+    /// A kernel that updates the image itself takes it away while it writes the header
+    /// (`arch_crash_handle_hotplug_event`). That lasts microseconds, or longer if an emulated
+    /// processor is paused.
     fileprivate func mayPass(sawImage: Bool) -> Bool {
         if sawImage { return isWithoutImage }
         return observation.finding == .known(.nothing) && observation.support.isLoaded == true
     }
 
-    /// Whether the image is whole, spared by the kernel's own pages, and right, or stale only because
-    /// the machine has changed since it was seen `before`.
-    fileprivate func isSound(after before: Engine.Look, withoutDigest isUnmade: Bool) -> Bool {
-        guard let image = observation.image, image.integrity == .verified || isUnmade,
-            image.integrity != .mismatch,
+    /// Whether the image is whole, untouched by the kernel's own pages, and current, or stale only
+    /// because the machine has changed since it was seen `before`.
+    fileprivate func isSound(after before: Engine.Look) -> Bool {
+        guard let image = observation.image, image.integrity != .mismatch,
             let hole = observation.reserved.value?.first(where: { $0.holds(image.kimage.entry) }),
             image.sparesItsParts(in: hole)
         else { return false }
@@ -594,7 +635,7 @@ extension Engine.Look {
 }
 
 extension Kimage {
-    /// What tells one load from most others: the entry, the list, and the kernel's own pages.
+    /// Tells one load from most others: the entry, the segments, and the kernel's own pages.
     fileprivate var fingerprint: String {
         let places = segments.map { "\(hexadecimal($0.range.start))-\(hexadecimal($0.range.end))" }
         return ([entry, controlPage].map(hexadecimal) + places).joined(separator: " ")

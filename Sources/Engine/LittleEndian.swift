@@ -2,7 +2,8 @@
 
 /// Little-endian numbers at byte offsets of a buffer, `nil` beyond its end.
 ///
-/// What an audit or a patch reads is little-endian on every architecture whose images go stale.
+/// Everything an audit or a patch reads is little-endian on each architecture whose images go
+/// stale.
 extension [UInt8] {
     /// The 16-bit number at `offset`.
     func half(at offset: Int) -> UInt16? {

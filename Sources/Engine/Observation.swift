@@ -2,7 +2,7 @@
 
 /// All that is known of the machine and its crash kernel at one moment.
 ///
-/// It holds what was seen and nothing that was made of it; `Verdict` says what it means.
+/// It holds what was seen and no conclusions; `Verdict` says what it means.
 package struct Observation: Equatable {
     /// The architecture the kernel runs on.
     package var architecture = Architecture.current
@@ -14,19 +14,19 @@ package struct Observation: Equatable {
     package var support: KernelSupport
     /// What reserved memory holds.
     package var finding: Fact<Audit.Finding>
-    /// How the machine that the image describes differs from the real one.
+    /// How the real machine differs from the one that the image describes.
     package var coverage: Fact<Coverage>
-    /// Whether the kernel keeps the image up; `nil` where it has no such feature.
+    /// Whether the kernel updates the image itself; `nil` if it has no such feature.
     package var keepsUp: Bool?
-    /// The memory that ACPI can add, or has.
+    /// The memory that ACPI can add or has added.
     package var hotplugMemory = HotplugMemory(isPossible: false, isPresent: false)
-    /// The machine for which this program loaded the image; `nil` where it did not.
+    /// The machine for which this program loaded the image; `nil` if it did not.
     package var remembered: LiveSystem?
-    /// Whether an image must be there: it was, and what removed it was no administrator's wish.
+    /// Whether an image must be there: it was, and no administrator unloaded it.
     package var expectsImage = false
-    /// For how long the image has been seen to be stale, in microseconds.
+    /// How long every look has found the image stale, in microseconds.
     package var staleFor: UInt64 = 0
-    /// For how long a kernel that keeps the image up may leave it stale, in microseconds.
+    /// How long a kernel that updates the image itself may leave it stale, in microseconds.
     package var grace: UInt64 = 0
 
     /// What the capture kernel's command line lacks on this machine, as far as it is known.
@@ -38,7 +38,7 @@ package struct Observation: Equatable {
     /// The image that was found and understood.
     package var image: ResidentImage? { finding.value?.image }
 
-    /// What judgement needs of it.
+    /// The part of it that judgement needs.
     package var facts: Facts {
         let remembered = remembered.flatMap { described in
             live.value.map { Coverage(live: $0, described: described) }
@@ -52,7 +52,7 @@ package struct Observation: Equatable {
 }
 
 extension Audit.Finding {
-    /// What judgement needs of it.
+    /// The part of it that judgement needs.
     fileprivate var fact: Facts.Image {
         switch self {
         case .nothing: .nothing

@@ -4,8 +4,8 @@ internal import Glibc
 
 /// A system call that failed: what was being done, to what, and the kernel's reason.
 ///
-/// The one error type of everything that touches the machine. Outcomes an operator must expect (a
-/// busy kernel, a missing file in the configuration) are enum cases where they arise, not this.
+/// The one error type for everything that touches the machine. Outcomes that an operator must
+/// expect (a busy kernel, a missing file) are enum cases instead.
 package struct SystemError: Error, Equatable, CustomStringConvertible {
     /// What was attempted, with its object: `open /proc/iomem`.
     package let operation: String
@@ -18,14 +18,14 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
         self.errno = errno
     }
 
-    /// Whether what was asked for is not there, or goes while it is asked: the kernel lets nobody begin
-    /// to read a file of a device that it is removing (fs/kernfs/file.c, ENODEV).
+    /// Whether the file does not exist or is just going: while the kernel removes a device, nobody
+    /// can start to read its files (fs/kernfs/file.c, ENODEV).
     package var isAbsence: Bool { errno == ENOENT || errno == ENODEV }
 
-    /// The operation and the system's own words for the reason.
+    /// The operation and the system's text for the error.
     package var description: String { "\(operation): \(SystemError.words(for: errno))" }
 
-    /// Returns the system's words for an error number.
+    /// Returns the system's text for an error number.
     ///
     /// The corresponding C function is `strerror_r`, in its POSIX form.
     package static func words(for errno: CInt) -> String {

@@ -4,13 +4,13 @@ internal import Engine
 
 /// What the daemon says about one reconciliation in the journal and in its status line; pure.
 ///
-/// It says what was done, and then the assessment, word for word. It decides nothing.
+/// It says what was done, followed by the assessment, word for word. It decides nothing.
 struct Announcement: Equatable {
     /// Which message it is.
     let entry: JournalEntry
     /// How bad the state is now, and why.
     let assessment: Assessment
-    /// What was done, in lower case; `nil` where nothing was.
+    /// What was done, in lower case; `nil` if nothing was.
     private let action: String?
     private let facts: [Journal.Field: String]
 
@@ -26,8 +26,8 @@ struct Announcement: Equatable {
 
     private var text: String { (action.map { "\($0): " } ?? "") + assessment.sentence }
 
-    /// Whether it deserves a line although no event caused it: a routine look that finds the state
-    /// that the last message has told does not.
+    /// Whether it deserves a line although no event caused it: a routine look does not if the state
+    /// is still what the last message said.
     func isNews(after last: Announcement?) -> Bool {
         guard entry != .refreshed, let last else { return true }
         guard last.entry == .refreshed else { return entry != last.entry }
@@ -51,13 +51,15 @@ struct Announcement: Equatable {
             facts[.window] = "\(outcome.window)"
             facts[.refresh] = outcome.refreshes.last.map { Report.Method($0.method).rawValue }
         case .blocked(let obstacle):
-            entry = outcome.look.observation.support.isLoaded == true ? .obstacle : .unprotected
-            // An obstacle that came up only during the attempt is not in the assessment.
+            let isLoaded = outcome.look.observation.support.isLoaded == true
+            entry = isLoaded ? .obstacle : .unprotectedObstacle
+            // The assessment does not know an obstacle that came up only during the attempt.
             action = obstacle == assessment.obstacle ? nil : "no reload: \(obstacle)"
             facts[.obstacle] = "\(obstacle)"
         case .uncured:
+            // That the reload did not help is in the assessment.
             entry = .refreshFailed
-            action = "the reload did not help"
+            action = nil
         case .busy:
             entry = .retry
             action = "the kernel is busy with another load"
@@ -92,16 +94,18 @@ struct Announcement: Equatable {
     /// The message for a look after which nothing was loaded.
     private static func entry(for verdict: Verdict, _ severity: Severity) -> JournalEntry {
         switch verdict {
-        case .unsupported, .nothingReserved, .nothingLoaded, .lost: .idle
+        case .unsupported, .nothingReserved: .impossible
+        case .nothingLoaded, .lost: .idle
         case .waiting: .waiting
         case .current, .neverStale, .trusted: severity == .ok ? .current : .atRisk
         case .unverified: .unverified
-        // These need a refresh, so a reconciliation that leaves them ends otherwise.
+        // These need a refresh, so such a reconciliation has another end.
         case .stale, .broken, .missingParameter: .refreshFailed
         }
     }
 
-    /// Says what was loaded, how, at what price, and why not by a patch.
+    /// Says how the image was refreshed, how long that left the machine unprotected, and why it was
+    /// not patched.
     private static func refreshed(_ outcome: Engine.Reconciliation) -> String {
         let duration = Sentences.duration(microseconds: outcome.window)
         let most = outcome.refreshes.count > 1 ? "at most " : ""

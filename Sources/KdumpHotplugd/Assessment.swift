@@ -4,8 +4,8 @@ internal import Engine
 
 /// What a look means: how bad it is, and why, in one sentence; pure.
 ///
-/// It is made once from each look. The probe, the journal and the status line only print it, so they
-/// cannot disagree.
+/// It is made once from each look. The probe, the journal and the status line only print it, so
+/// they cannot disagree.
 struct Assessment: Equatable {
     /// How bad it is.
     let severity: Severity
@@ -32,7 +32,7 @@ struct Assessment: Equatable {
             case .neverStale, .trusted: .ok
             case .unverified: .unknown
             }
-        let next = caveat ?? Assessment.next(for: look, obstacle, daemonRuns) ?? ""
+        let next = caveat ?? Assessment.next(for: look, ways, obstacle, daemonRuns) ?? ""
         sentence = Sentences.meaning(of: look) + next
     }
 
@@ -46,7 +46,7 @@ struct Assessment: Equatable {
         self.init(unknownBecause: "the machine cannot be read: \(error)")
     }
 
-    /// What the next hotplug would do to an image that is right today; `nil` where it stays right.
+    /// Why an image that is right now will not be after the next hotplug; `nil` if it will.
     private static func caveat(
         of look: Engine.Look, _ ways: Engine.Ways, _ obstacle: Obstacle?, _ daemonRuns: Bool
     ) -> String? {
@@ -67,17 +67,23 @@ struct Assessment: Equatable {
             : ", but nothing refreshes it after the next hotplug: start kdump-hotplugd.service"
     }
 
-    /// What happens next; `nil` where nothing has to.
+    /// What happens next; `nil` if nothing has to.
     private static func next(
-        for look: Engine.Look, _ obstacle: Obstacle?, _ daemonRuns: Bool
+        for look: Engine.Look, _ ways: Engine.Ways, _ obstacle: Obstacle?, _ daemonRuns: Bool
     ) -> String? {
         switch look.verdict {
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: return nil
         case .current where look.observation.keepsUp == true:
-            return "; the kernel keeps it up to date"
+            return "; the kernel updates it itself"
         case .current: return nil
         case .waiting: return "; the kernel is expected to update it"
         case .stale, .lost, .broken, .missingParameter, .unverified: break
+        }
+        // A daemon that starts tries again.
+        if ways.didNotHelp && daemonRuns {
+            return "; a reload did not help, and kdump-hotplugd tries again only after the next"
+                + " hotplug: restart the kdump service of this distribution, then run"
+                + " systemctl reload kdump-hotplugd"
         }
         if let obstacle { return "; it cannot be reloaded: \(obstacle)" }
         let action = look.verdict.isPatchable ? "refresh" : "reload"

@@ -3,7 +3,8 @@
 internal import Engine
 internal import Glibc
 
-/// The health check: looks at the machine as the daemon does, changes nothing and prints the result.
+/// The health check: looks at the machine as the daemon does, changes nothing and prints the
+/// result.
 ///
 /// Without root's rights it prints the daemon's last report, and how old that is; see `LastReport`.
 struct Check {
@@ -89,7 +90,7 @@ extension Report {
         reserved = nil
         memory = nil
         cpus = nil
-        kernelKeepsUp = false
+        kernelUpdates = false
         refresh = .none
         reload = nil
         obstacles = []

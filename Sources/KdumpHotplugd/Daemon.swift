@@ -3,10 +3,12 @@
 internal import Engine
 internal import Glibc
 
-/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the result.
+/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the
+/// result.
 ///
-/// Everything happens on one loop, and only a load blocks it. Nothing is judged here: `Burst` and
-/// `FollowUp` decide when to act, the engine what to do, `Assessment` and `Announcement` what to say.
+/// Everything happens on one loop. Only a load blocks it, or a digest that a refresh needs at once.
+/// Nothing is judged here: `Burst` and `FollowUp` decide when to act, the engine what to do,
+/// `Assessment` and `Announcement` what to say.
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
@@ -22,20 +24,25 @@ final class Daemon {
     private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
     private var last: Announcement?
-    private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
+    private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var kernelLog: KernelLog?
     private var scrubs = 0
+    /// Whether systemd still has to be told that everything has been checked.
+    private var isReadinessOwed = false
     private var failure: SystemError?
 
     /// Every how many scrubs the digest is verified.
     ///
-    /// That reads the whole image, a tenth of a second on real hardware; damage to memory is so rare
-    /// that finding it within an hour is enough.
+    /// That reads the whole image, a tenth of a second on real hardware; damage to memory is so
+    /// rare that finding it within an hour is enough.
     private static let thoroughScrub = 12
 
-    /// Creates the daemon and starts to listen, so that no later event is missed.
+    /// How long to wait if something moved under a step of the digest, in microseconds.
+    private static let digestPause: UInt64 = 10_000
+
+    /// Creates the daemon and starts to listen, so that it misses no later event.
     ///
-    /// - Throws: A `SystemError` where the loop or the monitor cannot be created.
+    /// - Throws: A `SystemError` if the loop or the monitor cannot be created.
     init(_ settings: Settings) throws(SystemError) {
         let root = SystemRoot()
         self.settings = settings
@@ -48,17 +55,14 @@ final class Daemon {
             root: root, source: settings.source, patches: settings.patches,
             savedState: remembered?.engine ?? Engine.SavedState())
         burst = Burst(quiet: settings.settle)
-        engine.isOvertaken = { [unowned self] in
-            services.alive()
-            return isOvertaken()
-        }
+        engine.beat = { [unowned self] in services.alive() }
         // A write error is announced when the result of the load is recorded.
         engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
     }
 
     /// Runs until SIGTERM or SIGINT, and returns the exit code.
     ///
-    /// - Throws: A `SystemError` where another daemon is running or the loop fails.
+    /// - Throws: A `SystemError` if another daemon is running or the loop fails.
     func run() throws(SystemError) -> CInt {
         guard try state.lock() else {
             throw SystemError("lock /run/kdump-hotplugd (another daemon is running)", errno: EAGAIN)
@@ -66,7 +70,8 @@ final class Daemon {
         alarms = (
             burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
             again: try loop.makeAlarm { [unowned self] in reconcile(nextTrigger, again: true) },
-            scrub: try loop.makeAlarm { [unowned self] in scrub() }
+            scrub: try loop.makeAlarm { [unowned self] in scrub() },
+            digest: try loop.makeAlarm { [unowned self] in computeDigest() }
         )
         try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
         try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
@@ -75,10 +80,11 @@ final class Daemon {
         }
         try watchKernelLog()
         _ = try loop.keepWatchdogFed()
-        // Something may have happened before we listened, so this is a look like after an event.
-        let status = reconcile(.hotplug, .thorough)
+        // Something may have happened before we listened, so this look counts as one after an
+        // event.
+        isReadinessOwed = true
+        reconcile(.hotplug, verifies: true)
         journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
-        services.ready(status: status)
         let code = try loop.run()
         if let failure { throw failure }
         return code
@@ -103,17 +109,31 @@ final class Daemon {
         set(alarms?.burst, at: burst.event(at: loop.now))
     }
 
-    /// Whether newer events have come, so that slow work should wait until after them.
+    /// Does a step of the digest that is owed, and looks at the image after the last one.
     ///
-    /// If every act in a storm started that work again, it would use up a CPU.
-    private func isOvertaken() -> Bool {
-        listen()
-        return burst.due != nil
+    /// Hotplug events come first: if every act in a burst started this work anew, it would use up a
+    /// CPU.
+    private func computeDigest() {
+        guard burst.due == nil else { return sayReady() }
+        switch engine.computeOwedDigest() {
+        case .nothing: sayReady()
+        case .more: set(alarms?.digest, at: loop.now)
+        case .later: set(alarms?.digest, at: loop.now + Daemon.digestPause)
+        case .done: reconcile(.routine)
+        }
     }
 
-    /// Listens to the kernel's messages about its own updates, where they are readable.
+    /// Tells systemd that the start or the SIGHUP is done: the digest is computed, or has to wait
+    /// for hotplug events.
+    private func sayReady() {
+        guard isReadinessOwed, let last else { return }
+        isReadinessOwed = false
+        services.ready(status: last.status)
+    }
+
+    /// Listens to the kernel's messages about its own updates, if they can be read.
     private func watchKernelLog() throws(SystemError) {
-        // Without them only a hint is lost: events and scrubs lead to the same look.
+        // They are only a hint: events and scrubs lead to the same look.
         guard let log = try? KernelLog() else { return }
         kernelLog = log
         try loop.whenReadable(log.fd) { [unowned self, log] in
@@ -124,7 +144,7 @@ final class Daemon {
     /// Looks without an event.
     private func scrub() {
         scrubs += 1
-        reconcile(.routine, scrubs % Daemon.thoroughScrub == 0 ? .thorough : .cheap)
+        reconcile(.routine, verifies: scrubs % Daemon.thoroughScrub == 0)
     }
 
     private func burstAlarm() {
@@ -135,11 +155,12 @@ final class Daemon {
         reconcile(.hotplug)
     }
 
-    /// Looks again at everything, the configured files included.
+    /// Looks again at everything, the configured files included, and tries again what did not help.
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
-        services.ready(status: reconcile(.routine, .thorough))
+        isReadinessOwed = true
+        reconcile(.request, verifies: true)
     }
 
     private func stop() {
@@ -149,14 +170,12 @@ final class Daemon {
         loop.exit(0)
     }
 
-    /// Lets the engine act, announces the result and schedules the next look; returns the status.
+    /// Lets the engine act, announces the result and schedules what follows.
     ///
-    /// A further attempt (`again`) with the same result is not announced again.
-    @discardableResult
-    private func reconcile(
-        _ trigger: Trigger, _ depth: Engine.Depth = .cheap, again: Bool = false
-    ) -> String {
-        let (announcement, followUp) = act(on: trigger, depth)
+    /// A further attempt (`again`) with the same result is not announced again. If it `verifies`,
+    /// the digest is computed afterwards.
+    private func reconcile(_ trigger: Trigger, verifies: Bool = false, again: Bool = false) {
+        let (announcement, followUp) = act(on: trigger, verifies)
         if (trigger == .hotplug && !again) || announcement.isNews(after: last) {
             journal.send(announcement.message)
         }
@@ -164,21 +183,25 @@ final class Daemon {
         services.status(announcement.status)
         schedule(followUp, on: trigger)
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
-        return announcement.status
+        if engine.hasWork && burst.due == nil {
+            set(alarms?.digest, at: loop.now)
+        } else {
+            sayReady()
+        }
     }
 
     /// Lets the engine act, and records what it found.
-    private func act(on trigger: Trigger, _ depth: Engine.Depth) -> (Announcement, FollowUp) {
+    private func act(on trigger: Trigger, _ verifies: Bool) -> (Announcement, FollowUp) {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
-                on: trigger, depth, now: { loop.now })
+                on: trigger, verifies: verifies, now: { loop.now })
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: Report.Method(refresh.method), time: Int(time(nil)),
                     window: refresh.window)
             }
             let ways = engine.ways(given: outcome.look)
-            // Where nothing is loaded there is nothing to lose.
+            // If nothing is loaded, there is nothing to lose.
             let isAtRisk = outcome.look.observation.support.isLoaded == true
             burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
             let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
@@ -204,7 +227,7 @@ final class Daemon {
             nextTrigger = .routine
             set(alarms?.again, at: loop.now + delay)
         case .retry(let kind):
-            // What triggered the failed attempt still needs one.
+            // The trigger of the failed attempt still needs a refresh.
             lookAgain(for: trigger, at: kind, startsOver: false)
         case .poll(let kind):
             lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
@@ -231,7 +254,7 @@ final class Daemon {
         Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
     }
 
-    /// Saves something, and says so where that fails.
+    /// Saves something; if that fails, says so.
     private func save(_ write: () throws(SystemError) -> Void) {
         do throws(SystemError) {
             try write()

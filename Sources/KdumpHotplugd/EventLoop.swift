@@ -4,11 +4,11 @@ internal import CSystemd
 internal import Engine
 internal import Glibc
 
-/// The event loop of the only thread: it calls back when a descriptor is readable, a signal has come
-/// or a timer expires.
+/// The event loop of the only thread: it calls back when a descriptor is readable, a signal has
+/// come or a timer expires.
 ///
-/// It is sd-event because that also feeds systemd's watchdog, and only while the loop runs: a daemon
-/// that hangs is restarted. It must not be used from a second thread.
+/// It is sd-event because that also feeds systemd's watchdog, and only while the loop runs: a
+/// daemon that hangs is restarted. It must not be used from a second thread.
 ///
 /// Each event source keeps its closure, and the loop (or an ``Alarm``) keeps the source. There is
 /// nothing to cancel or to free.
@@ -18,8 +18,8 @@ final class EventLoop {
     /// Blocks the signals that the loop delivers, ignores those that would kill the daemon for no
     /// reason, and creates the loop.
     ///
-    /// Child processes inherit the mask and the ignored signals: start a child with an empty mask and
-    /// default actions.
+    /// Child processes inherit the mask and the ignored signals: start a child with an empty mask
+    /// and default actions.
     ///
     /// The corresponding C functions are `sigprocmask`, `signal` and `sd_event_new`.
     init() throws(SystemError) {
@@ -41,8 +41,8 @@ final class EventLoop {
 
     /// The time now in microseconds of CLOCK_MONOTONIC, the clock of every ``Alarm``.
     ///
-    /// It is not the time at which the loop last woke up: a load takes seconds, and a pause after it
-    /// must not have passed already.
+    /// It is not the time at which the loop last woke up: a load takes seconds, and a pause after
+    /// it must not have passed already.
     var now: UInt64 { MonotonicClock.microseconds() }
 
     /// Calls `body` whenever `fd` has something to read or an error.
@@ -81,7 +81,7 @@ final class EventLoop {
         return try Alarm(source)
     }
 
-    /// Tells systemd at regular intervals that the loop runs; false where the watchdog is off.
+    /// Tells systemd at regular intervals that the loop runs; false if the watchdog is off.
     ///
     /// The corresponding C function is `sd_event_set_watchdog`.
     func keepWatchdogFed() throws(SystemError) -> Bool {
@@ -141,8 +141,8 @@ final class Alarm {
     /// How late it may ring, in microseconds.
     ///
     /// This lets the kernel wake up once for several timers. sd-event's default is 250 ms, longer
-    /// than the pause that ends a burst; 1 ms is short compared with it, and cheap for a daemon that
-    /// sleeps unless something is hot-plugged.
+    /// than the pause that ends a burst; 1 ms is short compared with it, and cheap for a daemon
+    /// that sleeps unless something is hot-plugged.
     fileprivate static let accuracy: UInt64 = 1000
 
     private let source: EventSource

@@ -17,9 +17,9 @@ enum FollowUp: Equatable {
 
     /// How long after a burst the daemon looks once more, in microseconds.
     ///
-    /// Memory that is removed leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
-    /// `try_remove_memory`), and the kernel sends no event then. Two seconds are long for the kernel
-    /// and short for an operator; a look reads a few small files and some hundred KiB.
+    /// Unplugged memory leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
+    /// `try_remove_memory`), and the kernel sends no event for that. Two seconds are long for the
+    /// kernel and short for an operator; a look reads a few small files and some hundred KiB.
     private static let secondLook: UInt64 = 2_000_000
 
     /// Decides what follows a reconciliation.

@@ -10,8 +10,10 @@ internal import Glibc
 enum JournalEntry: String, CaseIterable {
     /// The daemon has made its first look and is at work.
     case started = "8e277c4fc7e94118a59361d920c25dd6"
-    /// There is no crash kernel to keep up to date: no reserved memory, or nothing loaded there.
+    /// There is no crash kernel to keep up to date; the daemon polls for one.
     case idle = "81610b4b8a2943218228033f6d401cc2"
+    /// No crash kernel can be loaded before the next reboot: no kexec, or no reserved memory.
+    case impossible = "c981e545dfa34985a8867c89f693bc7f"
     /// The crash kernel covers the machine, and nothing had to be loaded.
     case current = "fad8adb3940c42ec874063d45abd604a"
     /// The crash kernel was refreshed.
@@ -28,6 +30,8 @@ enum JournalEntry: String, CaseIterable {
     case refreshFailed = "c13ce2cfb444426092e65bc6c84dda45"
     /// A load failed after the kernel dropped the old image: a crash now leaves no dump.
     case unprotected = "4105ccbf72cc48549d0d5d8ff7e7e904"
+    /// Nothing is loaded after a load was lost, and an obstacle prevents another one.
+    case unprotectedObstacle = "17a36c2bbec34efe8f11c66eea77c3c3"
     /// A refresh is needed, but is not possible until the operator removes an obstacle.
     case obstacle = "969e706a8ca547b1bdfc93db5fed3f7d"
     /// The kernel dropped hotplug events; the daemon checks the machine itself.
@@ -40,10 +44,10 @@ enum JournalEntry: String, CaseIterable {
     /// How much it matters, as a level of syslog(3).
     var priority: CInt {
         switch self {
-        case .unprotected: LOG_ALERT
+        case .unprotected, .unprotectedObstacle: LOG_ALERT
         case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
         case .atRisk, .unverified, .eventsLost, .retry: LOG_WARNING
-        case .started, .idle, .refreshed: LOG_NOTICE
+        case .started, .idle, .impossible, .refreshed: LOG_NOTICE
         case .current, .waiting, .stopping: LOG_INFO
         }
     }
@@ -134,7 +138,7 @@ struct Journal {
     }
 
     /// Returns whether the text must also go to standard error, which is given by its device and
-    /// inode; `nil` where it is closed.
+    /// inode; `nil` if it is closed.
     ///
     /// systemd sets JOURNAL_STREAM to the device and inode of the stream that it connected to the
     /// journal. The variable survives a redirection, so the two must be compared.

@@ -5,9 +5,9 @@ internal import Glibc
 
 /// The kernel log, watched for messages about the kernel's own updates of the image.
 ///
-/// A kernel that updates the image itself gives up when the kexec lock is held or the core header is
-/// too small, and reports that only here, with the prefix "crash hp:" (kernel/crash_core.c). Like a
-/// uevent, such a message is only a hint to look.
+/// A kernel that updates the image itself gives up when the kexec lock is held or the core header
+/// is too small, and reports that only here, with the prefix "crash hp:" (kernel/crash_core.c).
+/// Like a uevent, such a message is only a hint to look.
 final class KernelLog {
     /// The descriptor that is readable when there is something to ``drain()``.
     let fd: CInt
@@ -21,7 +21,7 @@ final class KernelLog {
     /// Opens the log at its end.
     ///
     /// The corresponding C functions are `open` and `lseek`.
-    /// - Throws: A `SystemError` where the log cannot be read.
+    /// - Throws: A `SystemError` if the log cannot be read.
     init() throws(SystemError) {
         fd = unsafe open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard fd >= 0 else { throw SystemError("open /dev/kmsg", errno: errno) }

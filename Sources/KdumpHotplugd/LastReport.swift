@@ -2,27 +2,29 @@
 
 internal import Engine
 
-/// What one who may not look at the machine is told: the daemon's last report, if it still holds; pure.
+/// What `--check` says to users who may not read the machine: the daemon's last report, if it is
+/// still valid; pure.
 ///
-/// A report says what was true when it was made. One that is too old is no answer: the daemon may hang,
-/// or may not have been able to save what it has seen since.
+/// A report says what was true when it was made. An old one is no answer: the daemon may hang, or
+/// may not have been able to save a newer one.
 struct LastReport {
-    /// The report, or that there is none that holds.
+    /// The report, or one that says why there is none.
     let report: Report
-    /// A line for people that names the source.
+    /// A line for people that says where it comes from.
     let note: [String]
 
-    /// How old a report may be that does not say so itself, in seconds.
+    /// How long a report is valid if it does not say so itself, in seconds.
     static let usualLifetime = lifetime(scrub: 0)
 
-    /// How long a report holds, in seconds, where the daemon looks without an event every `scrub`
-    /// seconds: two looks, one of which may be late; and where it never does, twice the usual time.
+    /// How long a report is valid, in seconds: two scrubs, because one may be late.
+    ///
+    /// If the daemon never scrubs, that is twice the usual time.
     static func lifetime(scrub: UInt64) -> Int {
         2 * Int(scrub > 0 ? scrub : Settings.usualScrub)
     }
 
-    /// Takes what the daemon has left, if anything, at a time in seconds since 1970; `pid` is the
-    /// process id of the running daemon.
+    /// Uses the daemon's last state, if there is any, at the time `now` in seconds since 1970;
+    /// `pid` is the process id of the running daemon.
     init(_ state: State?, now: Int, pid: Int32?) {
         let reason: String
         switch (state, pid) {
@@ -36,7 +38,7 @@ struct LastReport {
                 + " journal"
         case (.some(let last), nil):
             reason =
-                "kdump-hotplugd last did so \(Sentences.age(seconds: now - last.time)) ago and is"
+                "kdump-hotplugd last checked it \(Sentences.age(seconds: now - last.time)) ago and is"
                 + " not running: run this as root, or start kdump-hotplugd.service"
         case (.some(let last), .some) where !last.holds(at: now):
             reason =
@@ -56,9 +58,9 @@ struct LastReport {
 }
 
 extension State {
-    /// Whether it is recent enough to be told.
+    /// Whether it is recent enough.
     ///
-    /// A clock that has been set back must not make it last longer.
+    /// Setting the clock back must not make it last longer.
     fileprivate func holds(at now: Int) -> Bool {
         abs(now - time) <= lifetime ?? LastReport.usualLifetime
     }

@@ -4,7 +4,8 @@ internal import Engine
 
 /// What the daemon needs to know after a restart.
 ///
-/// Another version may have written it. What cannot be understood is left out, and all else is kept.
+/// Another version may have written it. A field that cannot be understood is left out; the others
+/// are kept.
 struct Remembered: Codable, Equatable {
     /// The state of the engine.
     let engine: Engine.SavedState

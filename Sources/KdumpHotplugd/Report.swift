@@ -57,9 +57,9 @@ struct Report: Codable, Equatable {
     /// RAM, in bytes, without reserved memory.
     struct Memory: Codable, Equatable {
         let present: UInt64
-        /// How much of it the crash kernel lists; left out where that is unknown.
+        /// How much of it the crash kernel lists; left out if that is unknown.
         let covered: UInt64?
-        /// The same in percent, rounded down: 100 only where nothing is missing.
+        /// The same in percent, rounded down: 100 only if nothing is missing.
         let coveredPercent: Int?
         var missing: [Range]
         var phantom: [Range]
@@ -86,12 +86,12 @@ struct Report: Codable, Equatable {
 
     /// What a reload would load.
     struct Reload: Codable, Equatable {
-        /// The paths of the kernel and the initrd; left out where none is configured.
+        /// The paths of the kernel and the initrd; left out if none is configured.
         let kernel: String?
         let initrd: String?
-        /// The file that sets them; left out where the operator's settings do.
+        /// The file that sets them; left out if the operator's settings do.
         let from: String?
-        /// What prevents it; left out where nothing does.
+        /// What prevents it; left out if nothing does.
         var obstacle: String?
 
         init(_ ways: Engine.Ways) {
@@ -120,9 +120,9 @@ struct Report: Codable, Equatable {
 
     let verdict: Severity
     var summary: String
-    /// Whether a crash kernel is loaded; left out where that is unknown.
+    /// Whether a crash kernel is loaded; left out if that is unknown.
     let loaded: Bool?
-    /// The system call that loaded the image; left out where that is unknown.
+    /// The system call that loaded the image; left out if that is unknown.
     let loader: String?
     var coreHeader: CoreHeader?
     let integrity: Integrity
@@ -130,12 +130,12 @@ struct Report: Codable, Equatable {
     var reserved: [Range]?
     var memory: Memory?
     let cpus: Processors?
-    let kernelKeepsUp: Bool
+    let kernelUpdates: Bool
     let refresh: Method
-    /// What a reload would load, and whether it could; left out where none is ever needed.
+    /// What a reload would load, and whether it could; left out if none is ever needed.
     var reload: Reload?
     var obstacles: [String]
-    /// What prevents a patch, so that a reload is needed; left out where nothing does.
+    /// What prevents a patch, so that a reload is needed; left out if nothing does.
     var patchObstacle: String?
     var daemon: Daemon
     let audit: Cost?
@@ -170,9 +170,9 @@ extension Report {
             CommandLine(text: $0, lacks: seen.lacks.map(\.need.parameter))
         }
         reserved = seen.reserved.value?.map(Range.init)
-        kernelKeepsUp = seen.keepsUp == true
+        kernelUpdates = seen.keepsUp == true
         let isPatchable = look.verdict.isPatchable
-        let needsLoads = look.verdict.needsLoads(keptUp: kernelKeepsUp)
+        let needsLoads = look.verdict.needsLoads(keptUp: kernelUpdates)
         refresh = needsLoads ? isPatchable && ways.patch == nil ? .patch : .reload : .none
         reload = look.verdict.mayNeedReload ? Reload(ways) : nil
         patchObstacle = isPatchable ? ways.patch.map { "\($0)" } : nil

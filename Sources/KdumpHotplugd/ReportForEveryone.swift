@@ -2,10 +2,10 @@
 
 internal import Engine
 
-/// What of a report everybody may read: all of it but addresses.
+/// The part of a report that everybody may read: everything but addresses.
 ///
 /// The kernel hides physical and virtual addresses from unprivileged users (`/proc/iomem`,
-/// `/proc/kallsyms`), so what is made of them here must hide them too.
+/// `/proc/kallsyms`), so a report must hide them, too.
 extension Report {
     /// The report without addresses.
     var withoutAddresses: Report {
@@ -31,7 +31,7 @@ extension Report {
         return report
     }
 
-    /// The parameters that say where something lies, in whatever form: loaders add them.
+    /// The parameters that contain addresses in some form; loaders add them.
     private static let places: Set<Substring> = [
         "elfcorehdr", "dmcryptkeys", "memmap", "acpi_rsdp",
     ]
@@ -44,7 +44,8 @@ extension Report {
 }
 
 extension Sentences {
-    /// Puts "(address)" in the place of every hexadecimal number: nothing else here is written so.
+    /// Replaces every hexadecimal number with "(address)": no other number is written that way
+    /// here.
     static func withoutAddresses(_ text: String) -> String {
         var (rest, words) = (text[...], "")
         while let zero = rest.firstIndex(of: "0") {

@@ -14,7 +14,7 @@ enum ReportJSON {
         return Array(data)
     }
 
-    /// Reads a value, or returns `nil` where the bytes are not one.
+    /// Reads a value, or returns `nil` if the bytes are not one.
     static func value<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) -> Value? {
         try? JSONDecoder().decode(type, from: Data(bytes))
     }

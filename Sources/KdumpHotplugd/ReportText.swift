@@ -25,7 +25,7 @@ enum ReportText {
         }
         if let memory = report.memory {
             add("memory", ByteCount(memory.present).description + coverage(memory))
-            lines += ranges("missing", memory.missing) + ranges("removed", memory.phantom)
+            lines += ranges("missing", memory.missing) + ranges("phantom", memory.phantom)
         }
         if let cpus = report.cpus {
             add("CPUs", "\(NumberSet(Set(cpus.present)))" + difference(cpus))
@@ -41,7 +41,7 @@ enum ReportText {
         return lines
     }
 
-    /// Green, yellow, red or magenta, and bold, by the codes of ECMA-48.
+    /// Bold green, yellow, red or magenta, with the codes of ECMA-48.
     private static func coloured(_ text: String, _ severity: Severity) -> String {
         let colour =
             switch severity {
@@ -78,8 +78,11 @@ enum ReportText {
     }
 
     private static func updater(of report: Report) -> String {
-        if report.kernelKeepsUp { return "the kernel" }
-        guard report.refresh != .none else { return "nothing: it never goes stale" }
+        if report.kernelUpdates { return "the kernel" }
+        guard report.refresh != .none else {
+            // Other images may need a reload some day, even if this look saw none for a moment.
+            return report.reload == nil ? "nothing: it never goes stale" : "nothing"
+        }
         guard report.daemon.running, report.obstacles.isEmpty else { return "nothing" }
         return "kdump-hotplugd, by \(report.refresh.rawValue)"
     }
@@ -103,7 +106,7 @@ enum ReportText {
 
     private static func difference(_ cpus: Report.Processors) -> String {
         (cpus.missing.isEmpty ? "" : ", missing \(NumberSet(Set(cpus.missing)))")
-            + (cpus.phantom.isEmpty ? "" : ", removed \(NumberSet(Set(cpus.phantom)))")
+            + (cpus.phantom.isEmpty ? "" : ", phantom \(NumberSet(Set(cpus.phantom)))")
     }
 
     private static func lastRefresh(_ refresh: Report.LastRefresh?, now: Int) -> String {

@@ -35,7 +35,7 @@ enum Sentences {
             "a crash now loses hot-added memory: the crash kernel's command line lacks "
                 + list(needs.map(\.parameter))
         case .trusted(let reason):
-            "the kernel says that it keeps the crash kernel up to date; this cannot be verified:"
+            "the kernel says that it updates the crash kernel itself; this cannot be verified:"
                 + " \(reason)"
         case .unverified(let reason):
             "a crash kernel is loaded, but it cannot be verified: \(reason)"

@@ -4,8 +4,8 @@ internal import CSystemd
 
 /// Tells systemd the state of the daemon, and one sentence for `systemctl status`.
 ///
-/// Without a service manager, as in a terminal, every call does nothing. ``EventLoop`` feeds the
-/// watchdog, and ``alive()`` does where one step of the loop may take long.
+/// Without a service manager, as in a terminal, the calls do nothing. ``EventLoop`` feeds the
+/// watchdog; ``alive()`` does so during a step of the loop that takes long.
 struct ServiceManager {
     /// Says that the daemon is ready: after its first look, and after each reload of its settings.
     func ready(status: String) {
@@ -36,8 +36,8 @@ struct ServiceManager {
     /// Makes the assignment that sets the status line.
     ///
     /// A line break would start another assignment, so every ASCII control character becomes a
-    /// space: a file name in a sentence must not be able to say `READY=1`. Everybody can read it, so it
-    /// has no addresses.
+    /// space: a file name in a sentence must not be able to say `READY=1`. Everybody can read the
+    /// line, so addresses are taken out.
     static func assignment(ofStatus status: String) -> String {
         let harmless = Sentences.withoutAddresses(status).unicodeScalars.map { scalar in
             scalar.value < 0x20 || scalar.value == 0x7F ? " " : scalar

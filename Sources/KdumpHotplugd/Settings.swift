@@ -6,7 +6,7 @@ internal import Glibc
 /// The operator's settings: from the command line, else from the environment, which the unit reads
 /// from `/etc/default/kdump-hotplugd`.
 struct Settings: Equatable {
-    /// What a reload loads; `nil` where the operator has not set it.
+    /// What a reload loads; `nil` if the operator has not set it.
     let source: ImageSource?
     /// Whether to patch where that is possible.
     let patches: Bool

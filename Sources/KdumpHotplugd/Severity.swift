@@ -4,7 +4,7 @@
 enum Severity: String, Codable {
     /// A crash now would leave a complete dump.
     case ok = "OK"
-    /// The same, but something needs attention.
+    /// The same, but somebody should do something.
     case warning = "WARNING"
     /// A crash now would leave no dump or an incomplete one.
     case critical = "CRITICAL"

@@ -6,8 +6,8 @@ internal import Glibc
 /// `/run/kdump-hotplugd`: what the daemon leaves for unprivileged readers and for its next start.
 ///
 /// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is
-/// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does. The
-/// running daemon locks `lock`. This type reads and writes; it decides nothing.
+/// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
+/// The running daemon locks `lock`. This type reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
@@ -16,24 +16,25 @@ struct StateDirectory {
 
     /// The file for the next daemon.
     static let savedState = "saved-state.json"
-    /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they knew.
+    /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they
+    /// knew.
     private static let formerSavedState = "memory.json"
 
-    /// Reads what the last daemon left for its next start; `nil` where there is nothing usable.
+    /// Reads what the last daemon left for its next start; `nil` if there is nothing usable.
     func remembered() -> Remembered? {
         (read(StateDirectory.savedState) ?? read(StateDirectory.formerSavedState))
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
     }
 
-    /// Reads a file, or returns `nil` where there is none that can be read.
+    /// Reads a file, or returns `nil` if there is none that can be read.
     func read(_ name: String) -> [UInt8]? {
         try? SystemRoot(path).bytes(of: "/" + name)
     }
 
     /// Writes a file so that a reader sees either the old or the new contents.
     ///
-    /// Where there is no room for both, the old ones go first; and where the new ones cannot be
-    /// written, the old ones are gone: they are no longer true.
+    /// If there is no room for both, the old contents are removed first. If the new ones cannot be
+    /// written even so, nothing is left: the old ones are no longer true.
     ///
     /// The corresponding C function is `unlink`.
     /// - Throws: A `SystemError` of the call that failed.
@@ -49,7 +50,7 @@ struct StateDirectory {
         }
     }
 
-    /// Writes a draft and puts it in its place.
+    /// Writes a draft and renames it.
     ///
     /// The corresponding C functions are `open`, `write`, `fchmod` and `rename`.
     /// - Throws: A `SystemError` of the call that failed.
@@ -78,7 +79,7 @@ struct StateDirectory {
     /// returns whether the lock was free.
     ///
     /// The corresponding C functions are `mkdir` and `fcntl`, with F_SETLK.
-    /// - Throws: A `SystemError` where the directory or the lock file cannot be created.
+    /// - Throws: A `SystemError` if the directory or the lock file cannot be created.
     func lock() throws(SystemError) -> Bool {
         if unsafe mkdir(path, 0o755) != 0 && errno != EEXIST {
             throw SystemError("mkdir \(path)", errno: errno)
@@ -87,13 +88,13 @@ struct StateDirectory {
         // Never closed: the lock ends with the process.
         let descriptor = unsafe open(place, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
-        // Readable for everyone who asks for its holder, whatever the umask.
+        // Whatever the umask: everyone may ask who holds it.
         fchmod(descriptor, 0o644)
         var whole = StateDirectory.wholeFile(F_WRLCK)
         return unsafe fcntl(descriptor, F_SETLK, &whole) == 0
     }
 
-    /// The process id of the running daemon, or `nil` where none is running.
+    /// The process id of the running daemon, or `nil` if none is running.
     ///
     /// It asks for the holder of the lock and does not take it, so it cannot keep a daemon from
     /// starting.
@@ -119,7 +120,7 @@ struct StateDirectory {
 struct State: Codable, Equatable {
     /// When, in seconds since 1970.
     let time: Int
-    /// For how many seconds it holds; missing in files of older versions.
+    /// For how many seconds it is valid; missing in files of older versions.
     var lifetime: Int?
     /// What it says.
     let report: Report

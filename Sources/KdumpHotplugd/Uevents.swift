@@ -6,14 +6,14 @@ internal import Glibc
 
 /// The kernel's uevents about CPUs and memory blocks.
 ///
-/// A uevent is only a hint to look: it may come twice, late or not at all. So nothing of the device is
-/// read here, and the loss of events is a notice too.
+/// A uevent is only a hint to look: it may come twice, late or not at all. So nothing of the device
+/// is read here, and the loss of events is a notice too.
 final class Uevents {
     /// Whose events to listen to.
     enum Group: String {
-        /// The kernel's own, without delay. The daemon listens to these: in a storm udevd is seconds
-        /// behind, and they reach a private network namespace too. When a rule changes a device (for
-        /// example sets new memory online), the kernel sends another event.
+        /// The kernel's own, without delay. The daemon listens to these: in a storm udevd is
+        /// seconds behind, and they reach a private network namespace too. When a rule changes a
+        /// device (for example sets new memory online), the kernel sends another event.
         case kernel
         /// Those of udevd, after its rules have run.
         case udev
@@ -50,8 +50,8 @@ final class Uevents {
 
     /// Starts to listen.
     ///
-    /// The kernel filters out events of other subsystems (for group ``Group/kernel``, libudev does),
-    /// so that a storm of, say, block devices neither wakes the daemon nor fills its buffer.
+    /// The kernel filters out events of other subsystems (for group ``Group/kernel``, libudev
+    /// does), so that a storm of, say, block devices neither wakes the daemon nor fills its buffer.
     ///
     /// The corresponding C functions are `udev_monitor_new_from_netlink`,
     /// `udev_monitor_filter_add_match_subsystem_devtype`, `udev_monitor_set_receive_buffer_size`
@@ -112,11 +112,11 @@ final class Uevents {
 }
 
 extension Uevents.Notice {
-    /// Creates a notice from what udev says about a device, or returns `nil` where it does not matter
+    /// Creates a notice from what udev says about a device, or returns `nil` if it does not matter
     /// to a dump.
     ///
-    /// The name must be the subsystem's name and a number: `cpu` and `memory` also have devices such
-    /// as `cpufreq`, which are not CPUs.
+    /// The name must be the subsystem's name and a number: `cpu` and `memory` also have devices
+    /// such as `cpufreq`, which are not CPUs.
     init?(subsystem: String, name: String, action: String) {
         guard let subsystem = Uevents.Subsystem(rawValue: subsystem),
             let action = Uevents.Action(rawValue: action),
@@ -129,7 +129,7 @@ extension Uevents.Notice {
         self = .changed(subsystem, name: name, action)
     }
 
-    /// Creates a notice from a received device, or returns `nil` where it does not matter to a dump.
+    /// Creates a notice from a received device, or returns `nil` if it does not matter to a dump.
     ///
     /// The corresponding C functions are `udev_device_get_subsystem`, `udev_device_get_sysname`
     /// and `udev_device_get_action`.

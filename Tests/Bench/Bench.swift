@@ -18,7 +18,7 @@ struct Bench {
     /// How often each refresh is measured: the 99th percentile of 20 is their maximum.
     private static let rounds = environment["KDUMP_HOTPLUGD_ROUNDS"].flatMap { Int($0) } ?? 20
     private static let environment = ProcessInfo.processInfo.environment
-    /// The kernels that are compared: one that never keeps an image up, and one that does.
+    /// The kernels that are compared: one that never updates an image itself, and one that does.
     private static let kernels = [Kernel.v6_1, .v6_12]
 
     private let directory: String

@@ -22,7 +22,7 @@ enum Way: String, CaseIterable {
 
     /// Who there is to compare on a kernel.
     ///
-    /// Where the kernel keeps an image up by itself, the rule of Fedora and RHEL does nothing.
+    /// If the kernel updates an image itself, the rule of Fedora and RHEL does nothing.
     static func all(on kernel: Kernel) -> [Way] {
         kernel == .v6_1 ? [.nobody, .ours, .fedora, .debian] : [.nobody, .ours, .kernel, .debian]
     }

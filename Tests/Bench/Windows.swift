@@ -18,7 +18,7 @@ struct Windows {
         "unprotected_us", "unloaded_us", "resolution_us",
     ]
 
-    /// The way by which an image is patched that kernels since 6.6 keep up themselves.
+    /// The way by which an image is patched that kernels since 6.6 update themselves.
     private static let followed = "patch of a kexec_file_load image"
 
     func measure() throws {
@@ -31,7 +31,7 @@ struct Windows {
     /// Everything once; in the end the machine is as it was before.
     ///
     /// What is stale for the daemon comes of really plugging memory in or out. `kexec_load`'s images
-    /// no kernel keeps up here, and what is plugged *out* it keeps in no image.
+    /// no kernel updates here, and what is plugged *out* it keeps in no image.
     private func takeTurns(_ round: Int) throws {
         try guest.configureBench(patches: false)
         try step("kexec -c -p", round) { try guest.kexec("-c") }

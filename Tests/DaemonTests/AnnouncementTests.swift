@@ -92,7 +92,8 @@ extension DaemonTests {
             #expect(stale.message.text.hasSuffix("; it cannot be reloaded: \(Obstacle.noSource)"))
             #expect(stale.message.fields.contains("KDUMP_OBSTACLE=\(Obstacle.noSource)"))
             let lost = announcement(.lost, .blocked(.noSource), loaded: false, ways: ways)
-            #expect(lost.entry == .unprotected)
+            #expect(lost.entry == .unprotectedObstacle)
+            #expect(lost.message.fields.contains("KDUMP_OBSTACLE=\(Obstacle.noSource)"))
         }
 
         @Test func anObstacleOfTheAttemptItselfIsNamed() {
@@ -130,6 +131,8 @@ extension DaemonTests {
             #expect(barred.entry == .atRisk && barred.assessment.severity == .warning)
             #expect(announcement(.waiting(Combinations.lossy), .settled).entry == .waiting)
             #expect(announcement(.nothingLoaded, .settled).entry == .idle)
+            #expect(announcement(.nothingReserved, .settled).entry == .impossible)
+            #expect(announcement(.unsupported, .settled).entry == .impossible)
             let unknown = announcement(.unverified(because: "u"), .settled)
             #expect(unknown.entry == .unverified && unknown.assessment.severity == .unknown)
         }

@@ -77,6 +77,17 @@ extension DaemonTests {
             #expect(
                 assessment(stale, ways: Engine.Ways(patch: .switchedOff, reload: .noLoadsLeft))
                     .sentence.hasSuffix("; it cannot be reloaded: \(Obstacle.noLoadsLeft)"))
+            var failed = Self.open
+            failed.didNotHelp = true
+            #expect(
+                assessment(stale, ways: failed).sentence.hasSuffix(
+                    "; a reload did not help, and kdump-hotplugd tries again only after the next"
+                        + " hotplug: restart the kdump service of this distribution, then run"
+                        + " systemctl reload kdump-hotplugd"))
+            // The first look of a daemon tries again.
+            #expect(
+                assessment(stale, ways: failed, daemonRuns: false).sentence.hasSuffix(
+                    "; start kdump-hotplugd.service to refresh it"))
         }
 
         @Test func staleIsSaidInNumbers() {
@@ -88,6 +99,19 @@ extension DaemonTests {
                 Sentences.meaning(of: Combinations.look(.stale(shrunk)))
                     == "the crash kernel lists 512 MiB of RAM and CPU 1 that the machine no longer"
                     + " has")
+        }
+
+        /// A kernel that updates the image hides it for a moment; then nobody is known to update it.
+        @Test(arguments: [
+            (Verdict.neverStale, "nothing: it never goes stale"), (.nothingLoaded, "nothing"),
+            (.current, "kdump-hotplugd, by patch"),
+        ])
+        func whoUpdatesTheImageIsTold(verdict: Verdict, name: String) {
+            let look = Combinations.look(verdict, Combinations.observation(isLoaded: true))
+            let report = Report(
+                of: look, Assessment(of: look, ways: Self.open, daemonRuns: true), ways: Self.open,
+                daemon: Report.Daemon(running: true, pid: 1, lastRefresh: nil))
+            #expect(ReportText.lines(of: report, now: 0).contains("updated by    \(name)"))
         }
 
         @Test func whatAReloadWouldLoadIsTold() {

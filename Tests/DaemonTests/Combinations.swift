@@ -27,7 +27,7 @@ enum Combinations {
     static var ways: [Engine.Ways] {
         [nil, PatchObstacle.switchedOff].flatMap { patch in
             [nil, Obstacle.noSource].map { Engine.Ways(patch: patch, reload: $0) }
-        }
+        } + [Engine.Ways(patch: nil, reload: nil, didNotHelp: true)]
     }
 
     /// Every verdict with everything else that can be seen.

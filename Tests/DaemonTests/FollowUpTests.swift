@@ -44,6 +44,14 @@ extension DaemonTests {
             #expect(next == .poll(.absent))
         }
 
+        /// The catalog says that the daemon polls in the one case and not in the other.
+        @Test func onlyIdlePolls() {
+            for verdict in Combinations.verdicts {
+                let polls = followUp(verdict, .settled, on: .routine) == .poll(.absent)
+                #expect(polls == (verdict == .nothingLoaded), "\(verdict)")
+            }
+        }
+
         @Test func anEventOrARefreshIsFollowedByASecondLook() {
             let second = FollowUp.look(after: 2_000_000)
             #expect(followUp(.current, .settled) == second)

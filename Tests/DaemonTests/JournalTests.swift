@@ -40,7 +40,10 @@ extension DaemonTests {
         }
 
         @Test func onlyALossIsAnAlert() {
-            #expect(JournalEntry.allCases.filter { $0.priority <= LOG_ALERT } == [.unprotected])
+            #expect(
+                JournalEntry.allCases.filter { $0.priority <= LOG_ALERT } == [
+                    .unprotected, .unprotectedObstacle,
+                ])
         }
 
         /// The journal refuses a whole message for one bad name.

@@ -28,7 +28,8 @@ extension DaemonTests {
 
         @Test func theReasonIsTold() {
             #expect(told(660).summary.contains("kdump-hotplugd is 11 min old, too old"))
-            #expect(told(5, pid: nil).summary.contains("did so 5 s ago and is not running"))
+            #expect(
+                told(5, pid: nil).summary.contains("last checked it 5 s ago and is not running"))
             #expect(told(0, isSaved: false).summary.contains("has not saved its last result"))
             #expect(told(0, pid: nil, isSaved: false).summary.contains("has left no report"))
         }

@@ -36,9 +36,8 @@ import Testing
     @Test func leavesARightImageAlone() throws {
         let machine = try machine()
         var engine = engine(machine)
-        let outcome = try engine.reconcile(on: .hotplug, .thorough) { 0 }
+        let outcome = try engine.reconcile(on: .hotplug, verifies: true) { 0 }
         #expect(outcome.look.verdict == .current && outcome.end == .settled)
-        #expect(outcome.look.observation.image?.integrity == .verified)
         #expect(engine.savedState.layout != nil, "found once a boot")
     }
 
@@ -108,37 +107,40 @@ import Testing
         #expect(name(of: try engine.look(.thorough, now: { 0 }).verdict) == "broken")
     }
 
-    /// The digest of an image that was patched in a storm is made when the storm is over.
-    @Test func paysTheDigestItOwes() throws {
-        var savedState = Engine.SavedState()
-        savedState.owesDigest = true
-        let machine = try machine()
-        var engine = engine(machine, savedState)
-        var asked = 0
-        engine.isOvertaken = {
-            asked += 1
-            return asked > 1
+    /// The next hotplug, and who asks for it, get another attempt; nobody else does.
+    @Test func triesAgainWhatDidNotHelpOnlyWhenSomethingChanges() throws {
+        let machine = try machine { loaded in
+            let zeros = [UInt8](repeating: 0, count: 64)
+            loaded.put(zeros, at: LoadedMachine.header.start)
         }
-        let storm = try engine.reconcile(on: .hotplug) { 0 }
-        #expect(storm.end == .settled && asked == 2 && engine.savedState.owesDigest)
-        engine.isOvertaken = { false }
-        let calm = try engine.reconcile(on: .routine) { 0 }
-        #expect(calm.look.observation.image?.integrity == .verified)
-        #expect(!engine.savedState.owesDigest && engine.savedState.digest != nil)
+        var first = engine(machine)
+        let look = try first.look(.cheap) { 0 }
+        #expect(name(of: look.verdict) == "broken" && !first.ways(given: look).didNotHelp)
+        for (trigger, end) in [
+            (.routine, .uncured), (.request, .blocked(.noSource)), (.hotplug, .blocked(.noSource)),
+        ] as [(Trigger, Engine.End)] {
+            var savedState = Engine.SavedState()
+            savedState.uncured = look.verdict
+            // It survives a restart.
+            let bytes = try JSONEncoder().encode(savedState)
+            savedState = try JSONDecoder().decode(Engine.SavedState.self, from: bytes)
+            var engine = engine(machine, savedState)
+            let outcome = try engine.reconcile(on: trigger) { 0 }
+            #expect(outcome.end == end, "\(trigger)")
+            #expect(engine.ways(given: outcome.look).didNotHelp == (end == .uncured))
+        }
     }
 
-    /// Somebody may have put another image in the place of the patched one, by kexec's -i.
-    @Test func owesNothingToAnImageWithoutADigest() throws {
+    /// A change that makes no event, such as another image, gets another attempt too.
+    @Test func triesAgainWhenTheVerdictChanges() throws {
         var savedState = Engine.SavedState()
-        savedState.owesDigest = true
+        savedState.uncured = .broken(because: "another reason")
         let machine = try machine { loaded in
-            let zeros = [UInt8](repeating: 0, count: RegionTable.byteCount)
-            loaded.put(zeros, at: LoadedMachine.table)
+            loaded.put([UInt8](repeating: 0, count: 64), at: LoadedMachine.header.start)
         }
         var engine = engine(machine, savedState)
-        let outcome = try engine.reconcile(on: .routine) { 0 }
-        #expect(outcome.look.observation.image?.integrity == ResidentImage.Integrity.none)
-        #expect(outcome.end == .settled && !engine.savedState.owesDigest)
+        #expect(try engine.reconcile(on: .routine) { 0 }.end == .blocked(.noSource))
+        #expect(engine.savedState.uncured == nil)
     }
 
     @Test func leavesAnUnprotectedMachineAlone() throws {
@@ -185,6 +187,11 @@ import Testing
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .settled)
         try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
+        // What it said of one image says nothing of the next.
+        try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
+        _ = try engine.reconcile(on: .routine) { Engine.grace }
+        try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
+        #expect(try engine.reconcile(on: .hotplug) { 2 * Engine.grace }.end == .busy)
     }
 
     /// A kernel that updates the image takes it away for as long as it writes.

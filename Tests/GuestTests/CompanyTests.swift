@@ -34,7 +34,7 @@ extension GuestTests {
                 // No event tells of it: the daemon must look for it.
                 try guest.waitUntilOK()
             }
-            // What the administrator loaded is kept up like any other.
+            // What the administrator loaded is kept up to date like any other.
             try guest.hotAddCPU(socket: 2)
             try guest.waitUntilOK()
             let dump = try crash(guest)

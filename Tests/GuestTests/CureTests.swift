@@ -7,7 +7,7 @@ import Testing
 extension GuestTests {
     /// What only an audit finds, and what the daemon does about it.
     @Suite struct CureTests {
-        /// A kernel that keeps the image up leaves a removed DIMM in its core header, and says
+        /// A kernel that updates the image itself leaves a removed DIMM in its core header, and says
         /// `crash_hotplug` = 1 all the same.
         @Test(arguments: Kernel.all.filter { $0 != .v6_1 }, [true, false])
         func `a removed DIMM that the kernel forgets stays only without the daemon`(
@@ -26,7 +26,7 @@ extension GuestTests {
                 try guest.waitUntilOK()
             } else {
                 let report = try guest.report()
-                #expect(report.verdict == "WARNING" && report.kernelKeepsUp)
+                #expect(report.verdict == "WARNING" && report.kernelUpdates)
                 #expect(report.memory?.phantom.map(\.addresses) == [dimm])
                 #expect(
                     try guest.expect("cat /sys/devices/system/memory/crash_hotplug") == "1")
@@ -105,7 +105,7 @@ extension GuestTests {
             #expect(try guest.check().status == (scrubs ? 0 : 2))
         }
 
-        /// A kernel that did not keep the image up says so in its log, and only there.
+        /// A kernel that could not update the image says so in its log, and only there.
         @Test func `on 6.12 the kernel's own admission leads to a look`() throws {
             let guest = try guest(.v6_12, .watched(.kernel))
             try guest.expect("sleep 4")

@@ -21,7 +21,7 @@ extension GuestTests {
                 Loading.allCases.map { Pair(kernel: kernel, loading: $0) }
             }
 
-            /// Those whose image no kernel keeps up; in an ordinary run one for each kernel, with
+            /// Those whose image no kernel updates; in an ordinary run one for each kernel, with
             /// every way of loading among them.
             static let inChains = all.filter { pair in
                 pair.loading != .kernel || pair.kernel == .v6_1
@@ -54,7 +54,7 @@ extension GuestTests {
             #expect(dump.marks.intact == marks.pages)
         }
 
-        /// Of an image that no kernel keeps up, with what is plugged out last: what is left of it in
+        /// Of an image that no kernel updates, with what is plugged out last: what is left of it in
         /// the dump would be a phantom.
         @Test(arguments: Pair.inChains)
         func `seven patches in a row, by two daemons, leave one whole image`(pair: Pair) throws {
@@ -112,7 +112,7 @@ extension GuestTests {
             try guest.waitUntilOK()
             try expectToBeTold(guest)
             #expect(try guest.loads(by: "kexec_file_load") == 0)
-            #expect(try guest.report().kernelKeepsUp)
+            #expect(try guest.report().kernelUpdates)
             #expect(try guest.expect("cat /sys/devices/system/memory/crash_hotplug") == "1")
             try guest.expect("systemctl stop kdump-hotplugd")
             let loads = try guest.loads()

@@ -4,9 +4,9 @@ extension Architecture {
     /// 64-bit Arm.
     ///
     /// kexec-tools' purgatory checks a digest; the kernel's own loader makes neither. A kernel file
-    /// says "ARM\x64" at offset 56, and at 16 how many bytes of memory it takes
-    /// (Documentation/arch/arm64/booting.rst). The command line stands in the device tree, which is
-    /// not read yet, so images are loaded again and not patched.
+    /// has "ARM\x64" at offset 56 and the memory it needs, in bytes, at 16
+    /// (Documentation/arch/arm64/booting.rst). The command line is in the device tree, which is not
+    /// read yet, so images are reloaded and not patched.
     package static let arm64 = Architecture(
         name: "aarch64", number: 183, digestCheck: .onlyInImages(of: .program),
         kernelNeeds: { bytes in

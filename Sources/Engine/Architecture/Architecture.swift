@@ -2,9 +2,9 @@
 
 /// What differs between processor architectures, as far as crash kernels go.
 ///
-/// All other code asks this value and names no architecture. A default is what is safe where nothing
-/// is known: the digest counts as checked, the command line as unknown, and an image that must
-/// change is loaded again as a whole. To support an architecture is to replace defaults in its file.
+/// All other code asks this value and names no architecture. The defaults are what is safe if
+/// nothing is known: the digest counts as checked, the command line as unknown, and a stale image
+/// is reloaded and not patched. Supporting an architecture means replacing defaults in its file.
 package struct Architecture: Sendable {
     /// The name, as `uname -m` prints it.
     package let name: String
@@ -17,21 +17,21 @@ package struct Architecture: Sendable {
     var ramOutsideDumps = AddressRanges()
     /// Whose purgatory checks the digest at a crash.
     var digestCheck = DigestCheck.always
-    /// Reads where an image has its command line and initrd, from the segment that says so; `nil`
-    /// where that is not known.
+    /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not
+    /// known how.
     var bootData: (@Sendable (Segment, Kcore) throws(Unknowable) -> BootData?)?
-    /// Reads what a kernel needs from the first bytes of its file, or returns `nil` where
-    /// `kexec_file_load` would not take the file.
+    /// Reads what a kernel needs from the first bytes of its file, or returns `nil` if
+    /// `kexec_file_load` would not accept the file.
     var kernelNeeds: @Sendable (_ prefix: [UInt8]) -> KernelFormat.Needs? = { prefix in
         prefix.isEmpty ? nil : KernelFormat.Needs(memory: 0, commandLineLimit: nil)
     }
-    /// How many bytes a load puts beside kernel and initrd.
+    /// How many bytes a load needs in addition to kernel and initrd.
     ///
-    /// A core header that can grow (under 1 MiB: 8192 ranges of 56 bytes and a note for each possible
-    /// CPU), purgatory, boot data and page tables (together under 1 MiB), and the alignment of the
-    /// kernel, 2 MiB.
+    /// A core header that can grow (under 1 MiB: 8192 ranges of 56 bytes and a note for each
+    /// possible CPU), purgatory, boot data and page tables (together under 1 MiB), and the
+    /// alignment of the kernel, 2 MiB.
     var loadOverhead: UInt64 = 4 << 20
-    /// What a patch must know; `nil` where images are not patched.
+    /// What a patch must know; `nil` if images are not patched.
     var patching: Patching?
 
     /// The smallest page there is, in bytes; segments begin and end on multiples of it.
@@ -41,46 +41,47 @@ package struct Architecture: Sendable {
     enum DigestCheck: Sendable {
         /// At each crash.
         case always
-        /// Only in images that this loader made; others have none, or nobody looks at it.
+        /// Only in images that this loader made; others have no digest, or nothing checks it.
         case onlyInImages(of: Kimage.Loader)
     }
 
-    /// A part of an image, with its first bytes.
+    /// A segment of an image, with its first bytes.
     struct Segment {
         /// The physical addresses.
         let range: AddressRange
-        /// What it begins with: 4 KiB, or all of a smaller one.
+        /// Its first 4 KiB, or all of a smaller one.
         let head: [UInt8]
     }
 
-    /// Where a capture kernel finds what its loader left for it.
+    /// Where a capture kernel finds what its loader has prepared for it.
     struct BootData: Equatable {
         /// The physical address of the command line.
         let commandLine: UInt64
         /// How many bytes it may have, its NUL included.
         let longestCommandLine: UInt64
-        /// The physical address of the initrd; 0 where there is none.
+        /// The physical address of the initrd; 0 if there is none.
         let initrd: UInt64
     }
 
-    /// What must be known of an architecture to write parts of an image and leave the rest.
+    /// What must be known of an architecture in order to write parts of an image and leave the
+    /// rest.
     struct Patching: Sendable {
         /// The kernel's page size in bytes.
         let pageSize: UInt64
-        /// How many bytes of pages the kernel may take for itself on a machine, beyond a multiple of
-        /// what it took at the last load.
+        /// How many bytes the kernel may need for its own pages on a machine, in addition to a
+        /// multiple of what it took at the last load.
         let controlBytes: @Sendable (LiveSystem) -> UInt64
-        /// Whether a change of the machine edits the segment with the boot data, too.
+        /// Whether a hotplug also changes the segment with the boot data.
         let editsBootData: Bool
-        /// Makes the edits of the core header, and of whatever else describes the machine.
+        /// Makes the edits of the core header, and of anything else that describes the machine.
         ///
-        /// The digest's follow from them.
+        /// The edits of the digest follow from them.
         let edits: @Sendable (Edit.Context) throws(PatchObstacle) -> [Edit]
     }
 }
 
 extension Architecture: Hashable {
-    /// Two are the same that have the same name.
+    /// Architectures are equal if they have the same name.
     package static func == (left: Architecture, right: Architecture) -> Bool {
         left.name == right.name
     }
@@ -107,6 +108,6 @@ extension Architecture {
         #endif
     }
 
-    /// One of which nothing is known.
+    /// An architecture of which nothing is known.
     package static let unknown = Architecture(name: "this architecture", number: 0)
 }

@@ -3,11 +3,11 @@
 extension Architecture {
     /// 64-bit x86.
     ///
-    /// A core header leaves out the first MiB, which the BIOS and the real mode trampoline own
-    /// (arch/x86/kernel/crash.c, `elf_header_exclude_ranges`). Every purgatory checks the digest. The
-    /// kernel's own pages are page tables and a copy of vmcoreinfo; where the processor cannot map a
-    /// GiB as one, they are a page more for each GiB (arch/x86/kernel/machine_kexec_64.c,
-    /// `init_pgtable`).
+    /// A core header leaves out the first MiB, which belongs to the BIOS and the real mode
+    /// trampoline (arch/x86/kernel/crash.c, `elf_header_exclude_ranges`). Every purgatory checks
+    /// the digest. The kernel's own pages are page tables and a copy of vmcoreinfo. If the
+    /// processor has no pages of 1 GiB, they are one page more for each GiB
+    /// (arch/x86/kernel/machine_kexec_64.c, `init_pgtable`).
     package static let x86 = Architecture(
         name: "x86_64", number: 62,
         ramOutsideDumps: AddressRanges([AddressRange(start: 0, end: 1 << 20)]),

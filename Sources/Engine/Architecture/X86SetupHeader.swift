@@ -2,24 +2,24 @@
 
 /// The setup header of x86's boot protocol (Documentation/arch/x86/boot.rst).
 ///
-/// It stands at the same place in a kernel file, where it says what the kernel needs, and in `struct
-/// boot_params`, the page in which a loader leaves what the kernel is to find (zero-page.rst). Both
-/// loaders put that page at the beginning of a segment of its own.
+/// It is at the same offset in a kernel file, where it says what the kernel needs, and in `struct
+/// boot_params`, the page in which a loader passes data to the kernel (zero-page.rst). Both loaders
+/// put that page at the start of its own segment.
 struct X86SetupHeader {
     private let bytes: [UInt8]
 
-    /// How many bytes hold all that is read.
+    /// How many bytes are needed to read it.
     static let byteCount = 0x268
     /// COMMAND_LINE_SIZE of arch/x86/include/asm/setup.h, the terminating NUL included.
     private static let longestCommandLine: UInt64 = 2048
-    /// MAX_ELFCOREHDR_STR_LEN of arch/x86/kernel/kexec-bzimage64.c: the kernel puts "elfcorehdr=0x… "
-    /// before the command line.
+    /// MAX_ELFCOREHDR_STR_LEN of arch/x86/kernel/kexec-bzimage64.c: the kernel puts "elfcorehdr=0x…
+    /// " before the command line.
     private static let coreHeaderParameter = 30
 
-    /// Looks for a header in the first bytes of a file or a segment; `nil` where there is none.
+    /// Looks for a header in the first bytes of a file or a segment; `nil` if there is none.
     init?(_ bytes: [UInt8]) {
         let magic: UInt32 = 0x5372_6448  // "HdrS"
-        // The first with 64-bit addresses and with flags for loaders.
+        // The first version with 64-bit addresses and with flags for loaders.
         let oldestVersion: UInt16 = 0x020C
         guard bytes.count >= X86SetupHeader.byteCount, bytes.word(at: 0x202) == magic,
             let version = bytes.half(at: 0x206), version >= oldestVersion
@@ -29,7 +29,7 @@ struct X86SetupHeader {
 
     /// What boot parameters say.
     ///
-    /// The boot flag 0xAA55 is not asked for: kexec-tools writes over its second byte.
+    /// The boot flag 0xAA55 is not checked: kexec-tools overwrites its second byte.
     var bootData: Architecture.BootData? {
         guard let line = bytes.word(at: 0x228), let highLine = bytes.word(at: 0xC8),
             let initrd = bytes.word(at: 0x218), let highInitrd = bytes.word(at: 0xC0)
@@ -40,7 +40,8 @@ struct X86SetupHeader {
             initrd: UInt64(highInitrd) << 32 | UInt64(initrd))
     }
 
-    /// What a kernel file says, by the rules of arch/x86/kernel/kexec-bzimage64.c, `bzImage64_probe`.
+    /// What a kernel file says, by the rules of arch/x86/kernel/kexec-bzimage64.c,
+    /// `bzImage64_probe`.
     var kernelNeeds: KernelFormat.Needs? {
         let kernel64AndAbove4G: UInt16 = 0b11
         guard bytes.half(at: 0x1FE) == 0xAA55, let flags = bytes.half(at: 0x236),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A run of physical addresses, in bytes: `start` belongs to it, `end` does not.
+/// A range of physical addresses, in bytes: `start` belongs to it, `end` does not.
 package struct AddressRange: Hashable, Codable {
     /// The first byte.
     package let start: UInt64
-    /// The byte behind the last.
+    /// The byte after the last.
     package let end: UInt64
 
-    /// Creates the range from `start` up to and without `end`; an inverted one becomes empty.
+    /// Creates the range from `start` up to but not including `end`; an inverted one becomes empty.
     package init(start: UInt64, end: UInt64) {
         self.start = start
         self.end = max(start, end)
@@ -19,13 +19,13 @@ package struct AddressRange: Hashable, Codable {
 
 /// A set of physical addresses, kept as sorted ranges that neither touch nor overlap.
 ///
-/// Two listings of the same memory cut it differently (`/proc/iomem` and a core header merge
-/// neighbours by other rules), so memory is compared as sets and never as lists.
+/// Two listings of the same memory split it differently (`/proc/iomem` and a core header merge
+/// neighbours by different rules), so memory is compared as sets and never as lists.
 package struct AddressRanges: Hashable, Codable {
     /// The ranges in ascending order, none empty, none touching the next.
     package let ranges: [AddressRange]
 
-    /// Creates the set of all addresses in `ranges`, in whatever order and overlap they come.
+    /// Creates the set of all addresses in `ranges`, which may overlap and come in any order.
     package init(_ ranges: some Sequence<AddressRange> = []) {
         var merged: [AddressRange] = []
         for range in ranges.filter({ $0.byteCount > 0 }).sorted(by: { $0.start < $1.start }) {
@@ -56,7 +56,8 @@ package struct AddressRanges: Hashable, Codable {
         var next = other.ranges.startIndex
         for range in ranges {
             var start = range.start
-            // Both sides ascend, so a range of `other` that ends before this one is never needed again.
+            // Both sides ascend, so a range of `other` that ends before this one is never needed
+            // again.
             while next < other.ranges.endIndex, other.ranges[next].end <= start { next += 1 }
             var cut = next
             while cut < other.ranges.endIndex, other.ranges[cut].start < range.end {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How long to wait before trying again: doubling from a first wait up to a longest one, for ever.
+/// How long to wait before trying again: doubling from a first wait up to a longest one, without
+/// end.
 package struct Backoff: Equatable {
     /// The wait after the first failure, in microseconds.
     package let first: UInt64
@@ -11,14 +12,14 @@ package struct Backoff: Equatable {
 
     /// For a kexec lock that was held.
     ///
-    /// Its holders are other loads (up to seconds) or a reader of `crash_hotplug` (microseconds):
-    /// begin with 10 ms, and end with one try a second.
+    /// Another load holds it for up to seconds, a reader of `crash_hotplug` for microseconds: begin
+    /// with 10 ms, and end with one try a second.
     package static let busy = Backoff(first: 10_000, longest: 1_000_000)
 
     /// For a load that failed and left the machine unprotected.
     ///
-    /// Begin with 100 ms because every moment counts; end at one minute because a missing file stays
-    /// missing and each try costs a read of both.
+    /// Begin with 100 ms because every moment counts. End at one minute because a missing file
+    /// usually stays missing, and each try reads both files.
     package static let unprotected = Backoff(first: 100_000, longest: 60_000_000)
 
     /// For a load that failed or is not possible while an older image is still there.
@@ -26,9 +27,9 @@ package struct Backoff: Equatable {
 
     /// For a machine with nothing loaded, which another program may be about to load.
     ///
-    /// Nothing announces a load. A tool that reloads leaves nothing loaded for one to three seconds,
-    /// and what it then loads may be older than the last event: begin with 2 s. End at two minutes,
-    /// because what an administrator has unloaded may stay so for ever.
+    /// Loading sends no uevent. A tool that reloads leaves nothing loaded for one to three seconds,
+    /// and the image it then loads may be older than the last event: begin with 2 s. End at two
+    /// minutes, because an image that an administrator has unloaded may never come back.
     package static let absent = Backoff(first: 2_000_000, longest: 120_000_000)
 
     /// Notes one more failure and returns how many microseconds to wait.

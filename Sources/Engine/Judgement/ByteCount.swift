@@ -16,7 +16,7 @@ package struct ByteCount: CustomStringConvertible {
         guard let (unit, size) = units.first(where: { bytes >= $0.1 }) else {
             return "\(bytes) bytes"
         }
-        // Cut, not rounded: memory that is said to be covered must not look larger than it is.
+        // Rounded down: a figure for covered memory must not be too large.
         let hundredths = bytes % size * 100 / size
         let decimals = hundredths % 10 == 0 ? "\(hundredths / 10)" : padded(hundredths)
         return hundredths == 0 ? "\(bytes / size) \(unit)" : "\(bytes / size).\(decimals) \(unit)"

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Something the capture kernel's command line must hold on this machine, with its reason.
+/// A parameter that the capture kernel's command line must have on this machine, and why.
 ///
-/// One table for all of them. In it is only what a dump needs by the nature of the machine, nothing
-/// that one distribution likes.
+/// The table holds only what a dump needs because of the machine, not the preferences of a
+/// distribution.
 package enum CaptureNeed: String, CaseIterable, Codable {
-    /// Do not take ACPI's memory devices for RAM of one's own.
+    /// Do not use ACPI's memory devices as RAM.
     ///
     /// Without it the capture kernel finds the DIMMs in ACPI's tables and adds them to its own
-    /// memory (drivers/acpi/acpi_memhotplug.c); `/proc/vmcore` then refuses to read them, so what was
-    /// in them is lost although the core header lists them.
+    /// memory (drivers/acpi/acpi_memhotplug.c). `/proc/vmcore` then refuses to read them, so their
+    /// contents are lost although the core header lists them.
     case leaveHotAddedMemoryAlone = "acpi_no_memhotplug"
 
     /// The parameter that fulfils it.
@@ -24,11 +24,11 @@ package enum CaptureNeed: String, CaseIterable, Codable {
         }
     }
 
-    /// How much a lack of it matters.
+    /// How urgent it is when it is missing.
     package enum Urgency: Int, Comparable, Codable {
-        /// It will, after a hotplug that can come.
+        /// A dump will lose something after a hotplug that is possible.
         case soon
-        /// It does: a crash right now loses something.
+        /// A crash right now loses something.
         case now
 
         /// `soon` is less than `now`.
@@ -37,7 +37,7 @@ package enum CaptureNeed: String, CaseIterable, Codable {
         }
     }
 
-    /// Returns how urgent the need is on a machine, or `nil` where it has none.
+    /// Returns how urgent the need is on a machine, or `nil` if it has none.
     package func urgency(on machine: HotplugMemory) -> Urgency? {
         switch self {
         case .leaveHotAddedMemoryAlone:
@@ -49,7 +49,7 @@ package enum CaptureNeed: String, CaseIterable, Codable {
     package struct Lack: Hashable, Codable {
         /// What is needed.
         package let need: CaptureNeed
-        /// How much it matters.
+        /// How urgent that is.
         package let urgency: Urgency
     }
 

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Something the machine was asked: its answer, or why there is none.
+/// A question to the machine: its answer, or why there is none.
 ///
-/// "Unknown" is an answer of its own: an unprivileged reader of `/proc/iomem` sees zeros, and a
-/// machine without memory would look the same. What is unknown is reported with its reason and
-/// never judged as if it were empty.
+/// "Unknown" is not "empty": an unprivileged reader of `/proc/iomem` sees zeros, as on a machine
+/// without memory. What is unknown is reported with its reason and never judged as empty.
 package enum Fact<Value> {
-    /// What the machine said.
+    /// The answer.
     case known(Value)
     /// Why it cannot be known: one sentence without its full stop.
     case unknown(because: String)
 
-    /// The value, where there is one.
+    /// The value, if it is known.
     package var value: Value? {
         if case .known(let value) = self { value } else { nil }
     }
 
-    /// Returns the same fact of another form of the value; a reason stays as it is.
+    /// Transforms the value, if it is known; a reason stays as it is.
     package func map<Other>(_ transform: (Value) -> Other) -> Fact<Other> {
         switch self {
         case .known(let value): .known(transform(value))

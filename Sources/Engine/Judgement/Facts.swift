@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a verdict is made from: an observation, as far as judgement needs it.
+/// What a verdict is based on: the part of an observation that judgement needs.
 ///
-/// It knows nothing of files, kernels or images; an `Observation` makes it of what was seen.
+/// It knows nothing of files, kernels or images; `Observation` makes it from what was seen.
 package struct Facts {
     /// What the resident image is like.
     package enum Image {
         /// Nothing is loaded.
         case nothing
-        /// It cannot work; why.
+        /// It cannot work; the reason.
         case broken(because: String)
-        /// It can be read; whether its digest is known not to fit its contents.
+        /// It can be read; whether its digest is known not to match its contents.
         case readable(isDamaged: Bool)
     }
 
     /// Whether images of this architecture go stale.
     package var imagesGoStale = true
-    /// Whether `crashkernel=` reserved memory; `false` only where that is known.
+    /// Whether `crashkernel=` reserved memory; `false` only if that is known.
     package var isReserved = true
-    /// Whether the kernel says that an image is loaded; `nil` where it has no kexec.
+    /// Whether the kernel says that an image is loaded; `nil` if it has no kexec.
     package var isLoaded: Bool? = true
-    /// Whether an image must be there: it was, and what removed it was no administrator's wish.
+    /// Whether an image must be there: it was, and no administrator unloaded it.
     package var expectsImage = false
     /// The image.
     package var image = Fact.known(Image.readable(isDamaged: false))
-    /// How the machine that the image describes differs from the real one.
+    /// How the real machine differs from the one that the image describes.
     package var coverage: Fact<Coverage>
-    /// How the machine that this program loaded the image for differs from the real one; `nil`
-    /// where either is not known.
+    /// How the real machine differs from the one for which this program loaded the image; `nil` if
+    /// either is unknown.
     package var rememberedCoverage: Coverage?
     /// What the capture kernel's command line lacks on this machine.
     package var lacks: [CaptureNeed.Lack] = []
-    /// Whether the kernel keeps the image up; `nil` where it has no such feature.
+    /// Whether the kernel updates the image itself; `nil` if it has no such feature.
     package var keepsUp: Bool?
-    /// For how long the image has been seen to be stale, in microseconds.
+    /// How long every look has found the image stale, in microseconds.
     package var staleFor: UInt64 = 0
-    /// For how long a kernel that keeps the image up may leave it stale, in microseconds.
+    /// How long a kernel that updates the image itself may leave it stale, in microseconds.
     package var grace: UInt64 = 0
 }

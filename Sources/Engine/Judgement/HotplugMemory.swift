@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Memory that ACPI can add while the machine runs, or has.
+/// Memory that ACPI can add, or has added, while the machine runs.
 package struct HotplugMemory: Hashable, Codable {
-    /// Whether the machine has places for such memory.
+    /// Whether the machine has slots for such memory.
     package let isPossible: Bool
-    /// Whether there is memory in one of them.
+    /// Whether one of them holds memory.
     package let isPresent: Bool
 }

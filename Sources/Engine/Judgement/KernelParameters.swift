@@ -2,28 +2,28 @@
 
 /// The parameters of a kernel's command line, as the kernel splits it.
 ///
-/// Double quotes hold a parameter with blanks together (lib/cmdline.c, `next_arg`). What
-/// they mean is others' to know.
+/// Double quotes keep a parameter with spaces together (lib/cmdline.c, `next_arg`). This type
+/// splits a line and does not interpret the parameters.
 package struct KernelParameters: Equatable {
     /// One parameter.
     struct Parameter: Equatable {
-        /// As it stands on the line.
+        /// As written on the line.
         let text: String
         /// Without its quotes.
         let bare: String
 
-        /// What stands before the first `=`.
+        /// The part before the first `=`.
         var name: Substring { bare.prefix { $0 != "=" } }
-        /// What stands behind it; `nil` where there is none.
+        /// The part after it; `nil` if there is none.
         var value: Substring? {
             bare.firstIndex(of: "=").map { bare[bare.index(after: $0)...] }
         }
     }
 
-    /// In their order.
+    /// The parameters in their order.
     var parameters: [Parameter]
 
-    /// Whether the last quote ends; a shell would not take a line in which it does not.
+    /// Whether the last quote is closed; a shell rejects a line in which it is not.
     let isClosed: Bool
 
     /// Splits a line.
@@ -44,7 +44,7 @@ package struct KernelParameters: Equatable {
         if !text.isEmpty { parameters.append(KernelParameters.parameter(text)) }
     }
 
-    /// Splits a line; `nil` where a quote does not end.
+    /// Splits a line; `nil` if a quote is not closed.
     init?(closed line: String) {
         self.init(line)
         guard isClosed else { return nil }
@@ -54,10 +54,10 @@ package struct KernelParameters: Equatable {
         Parameter(text: text, bare: text.filter { $0 != "\"" })
     }
 
-    /// The line again, with one blank between two parameters.
+    /// The line again, with one space between two parameters.
     package var line: String { parameters.map(\.text).joined(separator: " ") }
 
-    /// Takes out the parameters with one of these names, whatever their values.
+    /// Removes the parameters with one of these names, whatever their values.
     package mutating func remove(named names: Set<Substring>) {
         parameters.removeAll { names.contains($0.name) }
     }

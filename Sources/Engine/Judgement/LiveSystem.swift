@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A machine, as far as a crash image describes machines: its RAM and its CPUs.
+/// A machine as a crash image describes it: its RAM and its CPUs.
 ///
-/// Two equal values need the same core header. CPUs are those *present*, because a kernel before
-/// 6.6 gives each present CPU a note; whether a present CPU is online does not matter to it.
+/// Machines that are equal need the same core header. The CPUs are the *present* ones, because
+/// kernels before 6.6 give each present CPU a note, online or not.
 package struct LiveSystem: Hashable, Codable {
     /// System RAM a dump must hold: without the crash kernel's own ranges and what core headers
     /// leave out.

@@ -2,16 +2,16 @@
 
 /// A set of small numbers written as the kernel writes CPU lists: `0-3,5`.
 ///
-/// The kernel's own form is kept for reading and for reports, so that what a person reads here can
-/// be compared with sysfs by eye. The source is `bitmap_list_string` in the kernel's lib/vsprintf.c.
+/// Reports use the kernel's form, too, so that people can compare them with sysfs. It is that of
+/// `bitmap_list_string` (lib/vsprintf.c).
 package struct NumberSet: Hashable, Codable {
     /// The members.
     package let members: Set<Int>
 
-    /// The largest number taken for one.
+    /// The largest number that is accepted.
     ///
-    /// No kernel has CPUs beyond this (`NR_CPUS` is 8192 at most today), so a longer list is not one
-    /// and must not make us allocate.
+    /// No kernel supports that many CPUs (`NR_CPUS` is at most 8192 today), and nonsense must not
+    /// make us allocate memory.
     private static let largest = 65_535
 
     /// Creates a set of `members`.
@@ -19,7 +19,7 @@ package struct NumberSet: Hashable, Codable {
         self.members = members
     }
 
-    /// Creates a set from the kernel's list form, or `nil` where `text` is not such a list.
+    /// Creates a set from the kernel's list form, or `nil` if `text` is not such a list.
     ///
     /// An empty text is the empty set, as the kernel prints it.
     package init?(list text: Substring) {

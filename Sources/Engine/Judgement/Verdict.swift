@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What an observation means for a crash right now, and what follows from that for loads.
-package enum Verdict: Equatable {
+package enum Verdict: Hashable, Codable {
     /// The kernel was built without kexec.
     case unsupported
     /// `crashkernel=` reserved no memory, so nothing can be loaded.
     case nothingReserved
-    /// Nothing is loaded, and nobody but an administrator can have wished that.
+    /// Nothing is loaded, and no load of ours lost it: an administrator may have unloaded it.
     case nothingLoaded
-    /// Nothing is loaded, but an image was and nobody asked for its removal.
+    /// Nothing is loaded, because a load of ours failed or was killed.
     case lost
     /// The architecture's images never go stale.
     case neverStale
     /// The image describes the machine exactly.
     case current
-    /// The image describes another machine, and the kernel, which keeps it up, is expected to update
-    /// it.
+    /// The image is stale, and the kernel, which updates it itself, is expected to do so.
     case waiting(Coverage)
-    /// The image describes another machine.
+    /// The image does not describe the machine as it is now.
     case stale(Coverage)
-    /// An image is there that a crash could not use; why.
+    /// There is an image, but a crash could not use it; the reason.
     case broken(because: String)
-    /// The image describes the machine, but its capture kernel could not read all of it.
+    /// The image describes the machine, but without these parameters its capture kernel cannot dump
+    /// all of it.
     case missingParameter([CaptureNeed])
-    /// The image cannot be looked at, but the kernel says that it keeps it up; why it cannot.
+    /// The image cannot be read, but the kernel says that it updates it itself; why it cannot.
     case trusted(because: String)
-    /// Nobody can tell whether the image describes the machine; why.
+    /// It is unknown whether the image describes the machine; why.
     case unverified(because: String)
 }
 
@@ -64,7 +64,7 @@ extension Verdict {
         return isExpected ? .waiting(coverage) : .stale(coverage)
     }
 
-    /// Judges an image that cannot be looked at by what is remembered of it.
+    /// Judges an image that cannot be read by what is remembered of it.
     private static func judgeUnseen(_ facts: Facts, because reason: String) -> Verdict {
         if facts.keepsUp == true { return .trusted(because: reason) }
         guard let coverage = facts.rememberedCoverage else { return .unverified(because: reason) }
@@ -73,8 +73,8 @@ extension Verdict {
 
     /// Whether the image must be brought up to date, given what made us look.
     ///
-    /// What cannot be verified is refreshed after every trigger that may have made it stale:
-    /// a routine look must not load again and again.
+    /// An image that cannot be verified is refreshed after every hotplug, because it may be stale
+    /// then. A routine look must not reload it again and again.
     package func needsRefresh(on trigger: Trigger) -> Bool {
         switch self {
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current, .waiting,
@@ -89,7 +89,7 @@ extension Verdict {
 
     /// Whether the image is, or will be, brought up to date by loading it.
     ///
-    /// Where the kernel keeps it up, `current` needs no loads of ours.
+    /// If the kernel updates it itself, `current` needs no loads of ours.
     package func needsLoads(keptUp: Bool) -> Bool {
         switch self {
         case .current, .waiting: !keptUp
@@ -98,10 +98,10 @@ extension Verdict {
         }
     }
 
-    /// Whether a reload may ever be what is needed.
+    /// Whether a reload may ever be needed.
     package var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
 
-    /// Whether an image of this verdict may be brought up to date by a patch.
+    /// Whether a patch can refresh an image with this verdict.
     package var isPatchable: Bool {
         switch self {
         case .current, .waiting, .stale: true

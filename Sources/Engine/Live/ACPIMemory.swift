@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How the machine is asked for memory that ACPI can add, or has added.
+/// Asking the machine for memory that ACPI can add, or has added.
 extension HotplugMemory {
     private static let folder = "/sys/bus/acpi/devices"
     /// ACPI's name for a memory device (ACPI 6.5, 5.6.7).
@@ -8,12 +8,12 @@ extension HotplugMemory {
 
     /// Asks the kernel below `root`; a machine without ACPI has no such memory.
     ///
-    /// - Throws: A `SystemError` where a device is there but cannot be read.
+    /// - Throws: A `SystemError` if a device is there but cannot be read.
     package init(of root: SystemRoot) throws(SystemError) {
         let devices = HotplugMemory.devices(below: root)
         var isPresent = false
         for device in devices where !isPresent {
-            // What _STA says, in decimal; bit 0 is "present".
+            // The value of _STA in decimal; bit 0 means "present".
             let status = try root.line(of: "\(HotplugMemory.folder)/\(device)/status")
             isPresent = status.flatMap { UInt64($0) }.map { $0 & 1 == 1 } ?? false
         }

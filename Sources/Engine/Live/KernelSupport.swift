@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the running kernel says of crash kernels: is one loaded, may one be loaded, who keeps it up.
+/// What the running kernel says about crash kernels: whether one is loaded, and whether one may be.
 ///
 /// Everything here is read without taking the kexec lock. The one file that takes it,
 /// `crash_hotplug`, is read by `keepsUp(below:)` alone, because a panic in that instant loses its
 /// dump (kernel/crash_core.c, `__crash_kexec`). `kexec_crash_size` takes it too and is never read.
 package struct KernelSupport: Equatable {
-    /// Whether a crash kernel is loaded; `nil` where the kernel has no kexec at all.
+    /// Whether a crash kernel is loaded; `nil` if the kernel has no kexec at all.
     package var isLoaded: Bool?
     /// Whether `kernel.kexec_load_disabled` forbids any further load until the next boot.
     package var loadingDisabled = false
@@ -14,10 +14,10 @@ package struct KernelSupport: Equatable {
     package var loadsLeft: Int?
     /// The kernel's lockdown level.
     package var lockdown = Lockdown.none
-    /// Whether a kernel to reboot into is loaded beside the crash kernel.
+    /// Whether a kernel to reboot into is loaded as well.
     package var isRebootPrepared = false
 
-    /// How far the kernel defends itself against root (kernel_lockdown(7)).
+    /// How far the kernel protects itself from root (kernel_lockdown(7)).
     package enum Lockdown: String, Equatable, Codable {
         /// Not at all.
         case none
@@ -31,9 +31,9 @@ package struct KernelSupport: Equatable {
 extension KernelSupport {
     /// Asks the kernel below `root`.
     ///
-    /// - Throws: A `SystemError` where a file exists but cannot be read.
+    /// - Throws: A `SystemError` if a file exists but cannot be read.
     package init(of root: SystemRoot) throws(SystemError) {
-        // The name in the folder kexec came about 6.19; the other is to go "after 2028".
+        // The file in the folder kexec came in about 6.19; the other is to be removed "after 2028".
         let loaded =
             try root.line(
                 of: "/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded")
@@ -52,13 +52,13 @@ extension KernelSupport {
             .flatMap { Lockdown(rawValue: String($0.dropFirst().dropLast())) } ?? .none
     }
 
-    /// Whether the kernel keeps the loaded image up with hotplug by itself; takes the kexec lock.
+    /// Whether the kernel updates the loaded image itself after a hotplug; takes the kexec lock.
     ///
-    /// `false` is ambiguous: nothing loaded, an image it will not touch, or the lock was held for an
-    /// instant; so a `false` is asked for once more, later, before it is believed. `nil` is certain:
-    /// this kernel has no such feature. Both subsystems answer alike (kernel/crash_core.c,
-    /// `crash_check_hotplug_support`), so one is asked.
-    /// - Throws: A `SystemError` where the file exists but cannot be read.
+    /// `false` is ambiguous: nothing is loaded, or the kernel does not touch this image, or the
+    /// lock was held at that moment. So the caller asks again later before it believes a `false`.
+    /// `nil` is certain: this kernel has no such feature. Both files give the same answer
+    /// (kernel/crash_core.c, `crash_check_hotplug_support`).
+    /// - Throws: A `SystemError` if the file exists but cannot be read.
     package static func keepsUp(below root: SystemRoot) throws(SystemError) -> Bool? {
         let answer = try root.line(
             of: "/sys/devices/system/memory/crash_hotplug",

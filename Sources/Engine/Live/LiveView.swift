@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one look at the machine's memory and CPUs brought.
+/// What one look at the machine's memory and CPUs has shown.
 package struct LiveView: Equatable {
     /// The machine, or why it cannot be seen.
     package let system: Fact<LiveSystem>
@@ -38,7 +38,7 @@ package struct LiveView: Equatable {
         }
     }
 
-    /// Parses a memory map, telling an unprivileged view from a damaged one.
+    /// Parses a memory map; one without addresses is not a damaged one.
     private static func memoryMap(from text: String) -> Fact<MemoryMap> {
         do throws(MemoryMap.Flaw) {
             return .known(try MemoryMap(iomem: text))
@@ -72,7 +72,8 @@ package struct LiveView: Equatable {
 
     /// The ranges of `crashkernel=…,cma`: System RAM that a crash image must not list.
     ///
-    /// Kernels since about 6.19 tell them; older ones have none, so a missing file means none.
+    /// Kernels since about 6.19 list them. Older ones have no such ranges, so a missing file means
+    /// none.
     private static func contiguousReserve(below root: SystemRoot) -> AddressRanges {
         for file in ["/sys/kernel/kexec/crash_cma_ranges", "/sys/kernel/kexec_crash_cma_ranges"] {
             guard let text = try? root.text(of: file) else { continue }  // absent: an older kernel

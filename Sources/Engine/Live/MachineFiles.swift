@@ -2,16 +2,17 @@
 
 internal import Glibc
 
-/// Which files the machine has, and where its paths lead: below another root its symbolic links must
-/// not lead out.
+/// Which files the machine has, and what its paths lead to: below another root, symbolic links must
+/// not lead out of it.
 extension SystemRoot {
-    /// How many links one path may lead through, as in the kernel (MAXSYMLINKS of linux/namei.h).
+    /// The most symbolic links on one path, as in the kernel (MAXSYMLINKS of linux/namei.h).
     private static let mostLinks = 40
 
     /// Returns where to open `file`, absolute on the machine.
     ///
-    /// On the real root that is the path itself, and the kernel follows its links when it is opened.
-    /// Below another one every link is followed here, an absolute one from that root.
+    /// On the real root that is the path itself, and the kernel follows its links when it is
+    /// opened. Below another root, this function follows every link, an absolute one from that
+    /// root.
     func place(of file: String) -> String {
         guard !prefix.isEmpty else { return file }
         var rest = SystemRoot.components(of: file)
@@ -39,7 +40,7 @@ extension SystemRoot {
         path.split(separator: "/").filter { $0 != "." }.reversed()
     }
 
-    /// Returns what a symbolic link says, or `nil` where `file` is none.
+    /// Returns the target of a symbolic link, or `nil` if `file` is not one.
     ///
     /// The corresponding C function is `readlink`.
     func link(at file: String) -> String? {
@@ -54,9 +55,9 @@ extension SystemRoot {
         }
     }
 
-    /// Reads the beginning of a text file, 4 KiB at most; `nil` where it cannot be read.
+    /// Reads the beginning of a text file, 4 KiB at most; `nil` if it cannot be read.
     ///
-    /// For long files that the kernel generates for each reader: it generates no more than is read.
+    /// For long files that the kernel generates for each reader: it generates only what is read.
     /// The corresponding C functions are `open` and `read`.
     func head(of file: String) -> String? {
         let descriptor = unsafe open(path(file), O_RDONLY | O_CLOEXEC)
@@ -69,7 +70,7 @@ extension SystemRoot {
         return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
     }
 
-    /// Whether `file` is there and regular, or leads to one that is.
+    /// Whether `file` is a regular file or a link to one.
     ///
     /// The corresponding C function is `stat`.
     func isFile(_ file: String) -> Bool {
@@ -78,7 +79,7 @@ extension SystemRoot {
         return found && status.st_mode & S_IFMT == S_IFREG
     }
 
-    /// The names in a directory, in no order and with `.` and `..`; none where it cannot be read.
+    /// The names in a directory, in no order and with `.` and `..`; none if it cannot be read.
     ///
     /// The corresponding C functions are `opendir` and `readdir`.
     func names(in directory: String) -> [String] {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The blocks in which the kernel takes memory into use and out of it.
+/// The blocks that the kernel sets online and offline.
 ///
-/// System RAM that is offline holds nothing a dump could lose. There may be thousands of blocks and
-/// each costs reading a file, so only those are looked at that a question is about.
+/// System RAM that is offline holds nothing a dump could lose. There may be thousands of blocks,
+/// and each takes reading a file, so only those in question are read.
 package enum MemoryBlocks {
     private static let folder = "/sys/devices/system/memory"
-    /// How many blocks are looked at: those of 8 TiB at the smallest size.
+    /// The most blocks that are read: 8 TiB at the smallest block size.
     ///
-    /// Beyond that, memory counts as online, so that it is rather reported as missing than missed.
+    /// Memory beyond that counts as online: better a false alarm than a missed loss.
     private static let most: UInt64 = 65_536
 
     /// Returns the parts of `ranges` that are offline.
@@ -24,7 +24,7 @@ package enum MemoryBlocks {
             for block in range.start / size...(range.end - 1) / size {
                 seen += 1
                 guard seen <= most else { return AddressRanges(offline).intersection(ranges) }
-                // No such block: memory that cannot be taken out of use.
+                // No such file: memory that cannot be set offline.
                 let state = try root.line(of: "\(folder)/memory\(block)/state")
                 guard state == "offline" else { continue }
                 let (start, end) = (block * size, (block * size).addingReportingOverflow(size))

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What `/proc/iomem` says of memory: where System RAM is, and where the crash kernel's reserve is.
+/// What `/proc/iomem` says about memory: where System RAM is, and where memory is reserved.
 ///
-/// The text is the kernel's resource tree, two blanks of indent a level (kernel/resource.c,
-/// `r_show`). System RAM may stand at any depth (CXL and persistent memory used as RAM are nested)
+/// The text is the kernel's resource tree, indented by two spaces a level (kernel/resource.c,
+/// `r_show`). System RAM may be at any depth (CXL and persistent memory used as RAM are nested)
 /// and with a suffix ("System RAM (kmem)", "System RAM (virtio_mem)"). Without CAP_SYS_ADMIN every
 /// address reads as zero. This type only parses; `LiveSystem` reads.
 package struct MemoryMap: Equatable {
@@ -18,7 +18,7 @@ package struct MemoryMap: Equatable {
         case hidden
         /// A line is not of the form `start-end : name`; lines count from 1.
         case malformed(line: Int)
-        /// The text names no System RAM at all, so it is cut short or no memory map.
+        /// The text lists no System RAM at all, so it is truncated or not a memory map.
         case noSystemRAM
     }
 
@@ -30,7 +30,7 @@ package struct MemoryMap: Equatable {
         var reserved: [AddressRange] = []
         var anyAddress = false
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        // A complete text ends in a line end; one that does not was cut and its last line is a part.
+        // A complete text ends with a line break. Without one it is truncated.
         guard lines.popLast()?.isEmpty == true else { throw .malformed(line: lines.count + 1) }
         for (index, line) in lines.enumerated() {
             guard let (range, name) = MemoryMap.resource(line) else {
@@ -46,7 +46,7 @@ package struct MemoryMap: Equatable {
         self.reserved = reserved.sorted { $0.start < $1.start }
     }
 
-    /// Splits one line into its range and name, or returns `nil` where it has another form.
+    /// Splits one line into its range and name, or returns `nil` if it has another form.
     private static func resource(_ line: Substring) -> (AddressRange, Substring)? {
         guard let colon = line.firstIndex(of: ":") else { return nil }
         let span = line[..<colon].drop { $0 == " " }

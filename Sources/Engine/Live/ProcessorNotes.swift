@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the kernel leaves the registers of each CPU at a crash, and its note about itself.
+/// Where the kernel saves the registers of each CPU at a crash, and its note about itself.
 ///
-/// A core header names these places and not the CPUs. Only present CPUs tell theirs, and only to
-/// root (drivers/base/cpu.c, `crash_notes`).
+/// A core header lists these addresses and not the CPUs. Only present CPUs have such a file, and
+/// only root can read it (drivers/base/cpu.c, `crash_notes`).
 package struct ProcessorNotes: Hashable, Codable {
     /// The physical address of each present CPU's note, by the CPU's number.
     package let addresses: [Int: UInt64]
     /// The CPUs that may ever be present.
     package let possible: NumberSet
-    /// The physical address of the note about the kernel (vmcoreinfo); `nil` where it is not told.
+    /// The physical address of the note about the kernel (vmcoreinfo); `nil` if it is not known.
     package let kernelNote: UInt64?
 
     /// Asks the kernel below `root` for the notes of the `present` CPUs.
@@ -20,7 +20,7 @@ package struct ProcessorNotes: Hashable, Codable {
             let cpus = "/sys/devices/system/cpu"
             var addresses: [Int: UInt64] = [:]
             for cpu in present.members {
-                // A CPU that goes while we look has no note, and the next look knows it is gone.
+                // A CPU that goes meanwhile has no note; the next look sees that it is gone.
                 addresses[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes")
                     .flatMap { UInt64($0, radix: 16) }
             }
@@ -41,10 +41,10 @@ package struct ProcessorNotes: Hashable, Codable {
 
     /// Returns the CPUs whose notes are at `listed`, a core header's list in its order.
     ///
-    /// Kernels since 6.6 list every CPU that may ever be present; the notes of those that are not
-    /// are no mistake there. Before, and in kexec-tools' headers, a note too many is a CPU's that
-    /// has gone; its address has gone with it, so its number is told from the order and distance of
-    /// the notes, which both follow the numbers.
+    /// Kernels since 6.6 list every possible CPU, so notes of absent CPUs are right there. Before
+    /// 6.6, and in kexec-tools' headers, an extra note belongs to a CPU that is gone. Its address
+    /// can no longer be looked up, so its number is derived from the order and the distance of the
+    /// notes, which follow the numbers of the CPUs.
     package func cpus(at listed: [UInt64]) -> NumberSet {
         let all = Set(listed)
         let here = addresses.filter { all.contains($0.value) }
@@ -67,7 +67,7 @@ package struct ProcessorNotes: Hashable, Codable {
         return NumberSet(members)
     }
 
-    /// The number of the CPU whose note is at `address` if the notes of all lie equally far apart.
+    /// The number of the CPU whose note is at `address`, if all notes are equally far apart.
     private func extrapolated(_ address: UInt64) -> Int? {
         let known = addresses.sorted { $0.key < $1.key }
         guard let first = known.first, known.count > 1, first.value < known[1].value,

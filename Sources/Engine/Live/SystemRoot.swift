@@ -4,18 +4,18 @@ internal import Glibc
 
 /// The directory under which the kernel's files are read: `/`, or a copy of a machine in tests.
 ///
-/// Every read of the engine goes through here, so that the whole of observing can be tried on the
+/// Every read of the engine goes through here, so that all of observing can be tested on the
 /// recorded files of another machine. It reads and never writes.
 package struct SystemRoot: Equatable {
     /// The directory's path without a trailing slash; empty for the real root.
     package let prefix: String
 
-    /// What one file may hold at most, in bytes.
+    /// The largest file that is read, in bytes.
     ///
-    /// The largest the engine reads whole is `/proc/iomem`: 8192 memory ranges of 60 characters are
-    /// half of one MiB.
+    /// The largest that the engine reads as a whole is `/proc/iomem`: 8192 ranges of 60 characters
+    /// are half a MiB.
     private static let largestFile = 4 << 20
-    /// How many bytes are read at once.
+    /// The most bytes that one call reads.
     private static let largestRead = 64 << 10
 
     /// Creates a root at `directory`.
@@ -38,8 +38,8 @@ package struct SystemRoot: Equatable {
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
         defer { close(descriptor) }
         var contents: [UInt8] = []
-        // Nearly all of them are one line, and there are thousands on a big machine; for the others
-        // there is more room each time.
+        // Nearly all files are one line, and a big machine has thousands of them. For longer ones
+        // the buffer doubles with each read.
         var chunk = [UInt8](repeating: 0, count: 512)
         while true {
             let count = unsafe chunk.withUnsafeMutableBytes { buffer in
@@ -63,10 +63,10 @@ package struct SystemRoot: Equatable {
         String(decoding: try bytes(of: file), as: UTF8.self)
     }
 
-    /// Reads the first line of the first of `files` that exists, or `nil` where none does.
+    /// Reads the first line of the first of `files` that exists, or `nil` if none does.
     ///
-    /// Several names are for what the kernel has moved in the course of time.
-    /// - Throws: As `bytes(of:)`, except that a file which is missing, or goes meanwhile, is no error.
+    /// Several names are for files that kernels have moved.
+    /// - Throws: As `bytes(of:)`, except that a file that is missing or goes meanwhile is no error.
     package func line(of files: String...) throws(SystemError) -> Substring? {
         for file in files {
             do throws(SystemError) {

@@ -2,21 +2,21 @@
 
 /// Looks at what is really loaded.
 ///
-/// Every other tool believes somebody: the last load, a flag in sysfs. This one reads the image from
-/// reserved memory. It takes no lock of the kernel's, writes nothing, and decides nothing: what it
-/// finds is a value. It reads some hundred KiB; to compute the digest of the whole image is work of
-/// its own, which it only prepares.
+/// Other tools trust the last load or a flag in sysfs. This one reads the image from reserved
+/// memory. It takes no lock, writes nothing and decides nothing: it returns what it finds as a
+/// value. It reads some hundred KiB. Computing the digest of the whole image is separate work,
+/// which it only prepares.
 package struct Audit {
     /// What an audit has found in reserved memory.
     package enum Finding: Equatable {
         /// Nothing is loaded.
         case nothing
-        /// An image, understood in full.
+        /// An image that was fully understood.
         case image(ResidentImage)
-        /// An image that cannot work; why.
+        /// An image that cannot work; the reason.
         case broken(because: String)
 
-        /// The image, where there is one that was understood.
+        /// The image, if there is one that was understood.
         package var image: ResidentImage? {
             if case .image(let image) = self { image } else { nil }
         }
@@ -24,30 +24,30 @@ package struct Audit {
 
     /// What an audit has found.
     struct Report {
-        /// What is loaded, or why nobody can tell.
+        /// What is loaded, or why that is unknown.
         var finding: Fact<Finding>
-        /// The machine as the image describes it; unknown where the image is.
+        /// The machine as the image describes it; unknown if the image is.
         let described: Fact<LiveSystem>
         /// RAM that is offline and that the image does not describe.
         let offline: AddressRanges
         /// How many bytes of memory were read.
         var byteCount: UInt64
-        /// Whether something moved meanwhile, so that another audit may know more.
+        /// Whether something moved meanwhile, so that another audit may find more.
         let isMoving: Bool
-        /// What computes the digest of the image again, where it has one.
+        /// The work of computing the digest of the image, if it has one.
         let work: DigestWork?
     }
 
     private let root: SystemRoot
     private let architecture: Architecture
     private let digest: PurgatoryDigest?
-    /// What must be known of the kernel; the caller may keep it for the boot.
+    /// Where the kernel keeps its crash image; the caller may save it until the next boot.
     private(set) var layout: KernelLayout?
 
     /// Creates an auditor of the machine below `root`.
     ///
-    /// With a `layout` that was found earlier in the same boot, and the `digest` of an image that was
-    /// found whole, it spares itself the searches for them.
+    /// A `layout` that was found earlier in the same boot, and the `digest` of an image that was
+    /// found whole, save it the search for them.
     init(
         below root: SystemRoot, layout: KernelLayout? = nil, digest: PurgatoryDigest? = nil,
         architecture: Architecture = .current
@@ -78,7 +78,8 @@ package struct Audit {
             described = .unknown(because: reason)
         }
         let undescribed = described.map { live.ram.subtracting($0.ram) }.value ?? AddressRanges()
-        // Blocks that cannot be asked count as online: rather reported as missing than missed.
+        // A block whose state cannot be read counts as online: better a false alarm than a missed
+        // loss.
         let offline = (try? MemoryBlocks.offline(in: undescribed, below: root)) ?? AddressRanges()
         return Report(
             finding: finding, described: described, offline: offline, byteCount: byteCount,
@@ -118,7 +119,7 @@ package struct Audit {
         }
     }
 
-    /// Says which of the machine's RAM and CPUs an image describes.
+    /// Returns which RAM and CPUs an image describes.
     private func describe(_ image: ResidentImage, beside live: LiveSystem) -> Fact<LiveSystem> {
         ProcessorNotes.read(of: live.cpus, below: root).map { notes in
             let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
@@ -130,53 +131,53 @@ package struct Audit {
 }
 
 extension Audit.Report {
-    /// Of a machine on which nothing is loaded.
+    /// The report if nothing is loaded.
     static var nothing: Audit.Report {
         Audit.Report(
             finding: .known(.nothing), described: .unknown(because: "nothing is loaded"),
             offline: AddressRanges(), byteCount: 0, isMoving: false, work: nil)
     }
 
-    /// Of an image that cannot be looked at.
+    /// The report on an image that cannot be read.
     static func unknown(because reason: String, isMoving: Bool = false) -> Audit.Report {
         Audit.Report(
             finding: .unknown(because: reason), described: .unknown(because: reason),
             offline: AddressRanges(), byteCount: 0, isMoving: isMoving, work: nil)
     }
 
-    /// Computes the digest of the image that was found, unless `isOvertaken` by something more urgent;
-    /// returns whether it was.
+    /// Computes the digest of the image that was found with `work`, which may have begun before.
     ///
-    /// - Throws: Why memory cannot be read, or that the image was replaced meanwhile.
+    /// `beat` is called after each piece.
+    /// - Throws: Why memory cannot be read, or that the image has been replaced.
     mutating func computeDigest(
-        below root: SystemRoot, laidOut layout: KernelLayout, within reserved: AddressRanges,
-        isOvertaken: () -> Bool
-    ) throws(Unknowable) -> Bool {
-        guard var work, case .known(.image(let image)) = finding else { return false }
-        while let piece = work.next {
-            if isOvertaken() {
-                let reason = "newer events came before the digest was computed"
-                finding = .known(.image(image.with(image.digest, .unknown(because: reason))))
-                return true
-            }
-            let bytes = try Tries.settled { () throws(Unknowable) in
-                try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                    try kcore.bytes(Int(piece.byteCount), at: piece.start)
+        by work: inout DigestWork, below root: SystemRoot, laidOut layout: KernelLayout,
+        within reserved: AddressRanges, tries: inout Tries, beat: () -> Void
+    ) throws(Unknowable) {
+        let before = work.byteCount
+        do throws(Unknowable) {
+            steps: while true {
+                let step = try tries.settled { () throws(Unknowable) in
+                    try work.step(below: root, laidOut: layout, within: reserved)
+                }
+                switch step {
+                case .more: beat()
+                case .done: break steps
+                case .replaced: throw Kimage.replaced
                 }
             }
-            byteCount += UInt64(bytes.count)
-            try work.take(bytes)
+        } catch {
+            tries.spendDigest()
+            throw error
         }
-        let kimage = try Tries.settled { () throws(Unknowable) in
-            try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-            }
-        }
-        guard kimage == work.kimage else { throw Kimage.replaced }
-        guard let outcome = work.outcome else { return false }
+        byteCount += work.byteCount - before
+        accept(work)
+    }
+
+    /// Takes over what is known now of the digest of the image that was found.
+    mutating func accept(_ work: DigestWork) {
+        guard case .known(.image(let image)) = finding, let outcome = work.outcome else { return }
         let parts = work.roles.parts(
             listed: image.kimage.segments.map(\.range), covered: outcome.digest?.regions ?? [])
         finding = .known(.image(image.with(outcome.digest, outcome.integrity, parts: parts)))
-        return false
     }
 }

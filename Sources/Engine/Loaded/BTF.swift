@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The kernel's own account of its types: where in a structure a member lies.
+/// The kernel's description of its types: where the members of a structure are.
 ///
 /// `/sys/kernel/btf/vmlinux` holds it in the BPF Type Format (Documentation/bpf/btf.rst): a header,
-/// a list of types of various lengths that name one another by their place in it, and a heap of
-/// strings. Only structures, and what their members' sizes need, are understood; all else is
-/// stepped over. With it the layout of a kernel's structures is read, not tabulated by version. Any
-/// input is safe: each step is bounded by the size of the input or by a constant.
+/// a list of types of different lengths that refer to each other by index, and a string table. This
+/// type understands only structures and what the sizes of their members depend on, and skips the
+/// rest. So the layout of a kernel's structures is read and not tabulated by version. Any input is
+/// safe: each step is bounded by the size of the input or by a constant.
 struct BTF {
-    /// Why bytes are no type information.
+    /// Why bytes are not valid type information.
     struct Flaw: Error, Equatable {
         /// What is wrong, as the end of a sentence.
         let description: String
@@ -24,7 +24,7 @@ struct BTF {
 
     /// Reads type information and finds where each type begins.
     ///
-    /// - Throws: The flaw of bytes that are none.
+    /// - Throws: The flaw of invalid bytes.
     init(btf bytes: [UInt8]) throws(Flaw) {
         // Lengths are 32 bits wide in the format, so positions fit into them as well.
         guard bytes.count <= Int(UInt32.max), bytes.half(at: 0) == 0xEB9F,
@@ -59,7 +59,7 @@ struct BTF {
         return first..<first + Int(length)
     }
 
-    /// The kinds of types that are told apart; the numbers are the format's.
+    /// The kinds of types; the numbers are those of the format.
     enum Kind: UInt32 {
         case integer = 1, pointer, array, structure, union, enumeration, forward, alias, volatile
         case const, restrict, function, prototype, variable, section, float, declarationTag
@@ -82,7 +82,7 @@ struct BTF {
         }
     }
 
-    /// A type: its kind, its number of members, and the word that holds its size or another type.
+    /// A type: its kind, its number of members, and a word that is its size or another type.
     struct Entry {
         let kind: Kind
         let count: Int
@@ -90,11 +90,11 @@ struct BTF {
         let hasBitSizes: Bool
         let sizeOrType: UInt32
         let name: Int
-        /// The offset of what follows.
+        /// The offset of its members or other details.
         let details: Int
     }
 
-    /// Returns the type with a number, or `nil` where there is none.
+    /// Returns the type with a number, or `nil` if there is none.
     func entry(_ number: UInt32) -> Entry? {
         // Type 0 is "void" and not in the list.
         guard number > 0, number <= types.count else { return nil }
@@ -121,7 +121,7 @@ struct BTF {
         }
     }
 
-    /// One member as it is written: the offset of its name, its type and its place in bits.
+    /// One member: the offset of its name, its type and its position in bits.
     struct Member {
         let name: Int
         let type: UInt32
@@ -150,7 +150,7 @@ struct BTF {
         return (type, Int(count))
     }
 
-    /// Whether the string at an offset of the heap is `text`, and ends with it.
+    /// Whether the string at an offset of the string table is exactly `text`.
     func isString(at offset: Int, _ text: String) -> Bool {
         let start = strings.lowerBound + offset
         let end = start + text.utf8.count

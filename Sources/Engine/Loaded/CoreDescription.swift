@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a core header says of a machine: its RAM, where its CPUs leave their registers, and the rest.
+/// What a core header says about a machine: its RAM, where its CPUs save their registers, and the
+/// rest.
 package struct CoreDescription: Hashable {
-    /// The RAM a dump would hold, without what only repeats or replaces it.
+    /// The RAM that a dump would hold, without entries that repeat or replace some of it.
     package let ram: AddressRanges
-    /// The physical addresses of the CPUs' notes, in their order.
+    /// The physical addresses of the CPUs' notes, in the order of the header.
     package let cpuNotes: [UInt64]
-    /// The entry of the note that tells readers of a dump about the kernel (vmcoreinfo).
+    /// The entry of the note that describes the kernel to readers of a dump (vmcoreinfo).
     package let kernelNote: CoreHeader.Entry?
-    /// The entries that show memory under another address than its own, as they are.
+    /// The entries that show memory at another address than its own, unchanged.
     ///
-    /// Two kinds exist: the kernel's text, which is RAM listed a second time under its link address,
-    /// and a backup, whose bytes lie elsewhere in the file (of the first 640 KiB or
-    /// 64 KiB, in images of kexec-tools).
+    /// There are two kinds: the kernel's text, which is RAM listed a second time at its link
+    /// address, and the backup of the first 640 KiB or 64 KiB in images of kexec-tools, whose bytes
+    /// are elsewhere.
     package let special: [CoreHeader.Entry]
     /// The virtual address of the RAM at physical address 0.
     package let directMap: UInt64
 
     /// Describes what `header` says.
     ///
-    /// `kernelNote` is where `/sys/kernel/vmcoreinfo` says that note is; without it, the last note
-    /// is taken for it, as it is in every header (kernel/crash_core.c, kexec-tools' crashdump-elf.c).
+    /// `kernelNote` is the address of that note from `/sys/kernel/vmcoreinfo`. Without it the last
+    /// note is used, which it is in every header (kernel/crash_core.c, kexec-tools'
+    /// crashdump-elf.c).
     package init(of header: CoreHeader, kernelNote address: UInt64?) {
         let notes = header.entries.filter { $0.kind == .note }
         let kernelNote = notes.last { $0.physical == address } ?? notes.last
@@ -38,7 +40,7 @@ package struct CoreDescription: Hashable {
         self.directMap = directMap
     }
 
-    /// The distance between virtual and physical addresses that the most bytes have.
+    /// The distance between virtual and physical addresses that applies to the most bytes.
     private static func commonDistance(of entries: [CoreHeader.Entry]) -> UInt64 {
         var sizes: [UInt64: UInt64] = [:]
         for entry in entries {
@@ -46,12 +48,12 @@ package struct CoreDescription: Hashable {
                 .addingReportingOverflow(entry.range.byteCount)
             sizes[entry.distance] = overflow ? .max : sum
         }
-        // Of two equal ones the lower, so that the same header always says the same.
+        // Of two equal ones the lower, so that the result is always the same.
         return sizes.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? 0
     }
 }
 
 extension CoreHeader.Entry {
-    /// How far the virtual address lies above the physical one.
+    /// How far the virtual address is above the physical one.
     fileprivate var distance: UInt64 { virtual &- physical }
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The header of an ELF64 core file: what a capture kernel makes `/proc/vmcore` from, and what
-/// `/proc/kcore` begins with.
+/// The header of an ELF64 core file: a capture kernel makes `/proc/vmcore` from one, and
+/// `/proc/kcore` starts with one.
 ///
-/// It decodes and encodes bit by bit what was read: whoever made the header (the kernel's
-/// `crash_prepare_elf64_headers`, kexec-tools), what this type has no name for is kept. It knows
-/// nothing of what the entries mean for a dump; that is `CoreDescription`'s.
+/// Decoding and encoding lose nothing, whoever made the header (the kernel's
+/// `crash_prepare_elf64_headers`, kexec-tools): fields that have no name here are kept. What the
+/// entries mean for a dump is `CoreDescription`'s business.
 package struct CoreHeader: Hashable {
     /// One program header.
     package struct Entry: Hashable {
-        /// What an entry is, by the numbers of elf(5).
+        /// The type of an entry, by the numbers of elf(5).
         package enum Kind: UInt32 {
             /// Memory: PT_LOAD.
             case memory = 1
@@ -17,7 +17,7 @@ package struct CoreHeader: Hashable {
             case note = 4
         }
 
-        /// The kind as it is written.
+        /// The type as it is stored.
         package var type: UInt32
         /// The permissions.
         package var flags: UInt32
@@ -27,20 +27,20 @@ package struct CoreHeader: Hashable {
         package var virtual: UInt64
         /// The physical address of its first byte.
         package var physical: UInt64
-        /// How many bytes the file has of it.
+        /// How many bytes of it are in the file.
         package var fileSize: UInt64
         /// How many bytes it has in memory.
         package var memorySize: UInt64
         /// The alignment.
         package var alignment: UInt64
 
-        /// The kind, where it is one that matters here.
+        /// The kind, if it matters here.
         package var kind: Kind? { Kind(rawValue: type) }
     }
 
-    /// Why bytes are no such header.
+    /// Why bytes are not such a header.
     package enum Flaw: Error, Equatable {
-        /// They do not begin as an ELF64 core file.
+        /// They do not start like an ELF64 core file.
         case noCore
         /// They end before the header does.
         case short
@@ -55,7 +55,7 @@ package struct CoreHeader: Hashable {
     package static let fixedSize = 64
     /// How many bytes an entry has.
     package static let entrySize = 56
-    /// How many entries there may be; PN_XNUM would mean that the number stands elsewhere.
+    /// The most entries; one more, PN_XNUM, means that the number is stored elsewhere.
     package static let mostEntries = 65_534
 
     /// How many bytes the header takes when it is encoded.
@@ -63,9 +63,9 @@ package struct CoreHeader: Hashable {
         CoreHeader.fixedSize + CoreHeader.entrySize * entries.count
     }
 
-    /// Returns how many bytes a header takes, by its first 64 bytes.
+    /// Returns the size of a header in bytes, from its first 64 bytes.
     ///
-    /// - Throws: The flaw of bytes that begin no header.
+    /// - Throws: The flaw of bytes that do not start a header.
     package static func byteCount(prefix: [UInt8]) throws(Flaw) -> Int {
         guard prefix.count >= fixedSize else { throw .short }
         // 64-bit, little-endian, version 1; the ABI byte may be anything.
@@ -78,9 +78,9 @@ package struct CoreHeader: Hashable {
         return fixedSize + entrySize * Int(count)
     }
 
-    /// Decodes the header that `bytes` begin with.
+    /// Decodes the header at the start of `bytes`.
     ///
-    /// - Throws: The flaw of bytes that hold none.
+    /// - Throws: The flaw of invalid bytes.
     package init(_ bytes: [UInt8]) throws(Flaw) {
         let size = try CoreHeader.byteCount(prefix: bytes)
         guard size <= bytes.count else { throw .short }
@@ -93,7 +93,7 @@ package struct CoreHeader: Hashable {
         }
     }
 
-    /// Encodes the header; with the entries of a decoded one, the same bytes.
+    /// Encodes the header; a decoded one with the same entries gives the same bytes.
     package func encoded() -> [UInt8] {
         var bytes = Array(identity[..<56])
         bytes.append(littleEndian: UInt16(truncatingIfNeeded: entries.count))
@@ -105,7 +105,7 @@ package struct CoreHeader: Hashable {
 }
 
 extension CoreHeader.Entry {
-    /// Reads the entry at `place`, or returns `nil` where the bytes end before it does.
+    /// Reads the entry at `place`, or returns `nil` if the bytes end before it does.
     fileprivate init?(_ bytes: [UInt8], at place: Int) {
         guard let type = bytes.word(at: place), let flags = bytes.word(at: place + 4),
             let offset = bytes.double(at: place + 8), let virtual = bytes.double(at: place + 16),
@@ -125,7 +125,7 @@ extension CoreHeader.Entry {
         }
     }
 
-    /// The physical addresses of the entry; empty where it would reach beyond all of them.
+    /// The physical addresses of the entry; empty if they would overflow.
     package var range: AddressRange {
         let (end, overflow) = physical.addingReportingOverflow(memorySize)
         return AddressRange(start: physical, end: overflow ? physical : end)

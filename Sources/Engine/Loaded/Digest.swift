@@ -2,19 +2,19 @@
 
 internal import COpenSSL
 
-/// A SHA-256 in the making, by the system's own libcrypto.
+/// A SHA-256 that is being computed, by the system's own libcrypto.
 ///
-/// The only place of the program that knows OpenSSL.
+/// The only file that knows OpenSSL.
 @safe final class Digest {
     private let context: OpaquePointer
 
     /// How many bytes a digest has.
     static let byteCount = 32
 
-    /// Begins a digest.
+    /// Starts a digest.
     ///
     /// The corresponding C functions are `EVP_MD_CTX_new` and `EVP_DigestInit_ex`.
-    /// - Throws: That libcrypto has none, which a policy of the system can bring about.
+    /// - Throws: That libcrypto has no SHA-256, which a policy of the system can cause.
     init() throws(Unknowable) {
         guard let context = unsafe EVP_MD_CTX_new() else {
             throw Unknowable("libcrypto is out of memory")
@@ -38,7 +38,7 @@ internal import COpenSSL
         guard done == 1 else { throw Unknowable("libcrypto failed to compute a SHA-256") }
     }
 
-    /// Ends the digest and returns it.
+    /// Finishes the digest and returns it.
     ///
     /// The corresponding C function is `EVP_DigestFinal_ex`.
     /// - Throws: That libcrypto failed.

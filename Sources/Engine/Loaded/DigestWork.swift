@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Computing a resident image's digest again, a piece at a time, so that no single step takes long.
+/// Computing the digest of a resident image, a piece at a time, so that no single step takes long.
 ///
 /// The digest is found by its value: what is computed over the regions of a table must occur in
-/// purgatory, once. It takes the pieces in turn from whoever reads them, and reads nothing itself.
+/// purgatory, once.
 struct DigestWork {
     /// The image whose digest it is.
     let kimage: Kimage
-    /// What its parts are for, which is certain only when it is certain which table is the digest's.
+    /// What its parts are for, which is certain only when it is certain which table is the
+    /// digest's.
     let roles: Roles
     /// What looks like its table, and what is around it.
     private let purgatory: Purgatory
@@ -15,15 +16,18 @@ struct DigestWork {
     private let edited: [AddressRange]
 
     private var candidates: ArraySlice<PurgatoryDigest>
-    /// The regions of the first candidate that are left, and how much of their first has been taken.
+    /// The regions of the first candidate that are left, and how much of their first has been
+    /// taken.
     private var regions: ArraySlice<AddressRange> = []
     private var offset: UInt64 = 0
-    /// The digest of the first candidate; `nil` where nothing of it has been taken.
+    /// The digest of the first candidate; `nil` if nothing of it has been taken.
     private var all: Digest?
-    /// The same without what is edited; `nil` where the table has nothing of that.
+    /// The same without what is edited; `nil` if the table has nothing of that.
     private var rest: Digest?
 
-    /// What came of it: the digest with its value and place, and whether the image is whole.
+    /// How many bytes have been read.
+    private(set) var byteCount: UInt64 = 0
+    /// The result: the digest with its value and place, and whether the image is whole.
     private(set) var outcome: (digest: PurgatoryDigest?, integrity: ResidentImage.Integrity)?
 
     /// How many bytes a piece has at most.
@@ -31,7 +35,7 @@ struct DigestWork {
     /// One MiB takes a millisecond, or a tenth of a second under emulation, and keeps us small.
     private static let pieceSize: UInt64 = 1 << 20
 
-    /// Begins the work for the tables that were found in `purgatory`.
+    /// Starts the work for the tables that were found in `purgatory`.
     init(
         _ candidates: [PurgatoryDigest], in purgatory: Purgatory, of kimage: Kimage, roles: Roles,
         edited: [AddressRange]
@@ -44,18 +48,59 @@ struct DigestWork {
         regions = candidates.first?.regions[...] ?? []
     }
 
-    /// The piece that is to be taken next; `nil` when there is an outcome.
-    var next: AddressRange? {
+    /// The next piece; `nil` once there is an outcome.
+    private var next: AddressRange? {
         guard outcome == nil, let region = regions.first else { return nil }
         let start = region.start + offset
         return AddressRange(
             start: start, end: start + min(DigestWork.pieceSize, region.end - start))
     }
 
-    /// Takes the bytes of the next piece.
+    /// What a step has led to.
+    enum Step {
+        /// There is another step.
+        case more
+        /// There is an outcome, and it is about the image that is loaded.
+        case done
+        /// Another image has been loaded meanwhile: the work was in vain.
+        case replaced
+    }
+
+    /// Does the next step: reads a piece, or after the last one checks that the image is the same.
+    ///
+    /// A step that fails has changed nothing and may be repeated.
+    /// - Throws: Why memory cannot be read.
+    mutating func step(
+        below root: SystemRoot, laidOut layout: KernelLayout, within reserved: AddressRanges
+    ) throws(Unknowable) -> Step {
+        if let piece = next {
+            let bytes = try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                try kcore.bytes(Int(piece.byteCount), at: piece.start)
+            }
+            try take(bytes)
+            return .more
+        }
+        // An image of the same form has the same addresses, but another digest in purgatory.
+        let (kimage, bytes) = try Kcore.observe(below: root) { kcore throws(Unknowable) in
+            (
+                try Kimage.loaded(in: kcore, laidOut: layout, within: reserved),
+                try kcore.bytes(purgatory.bytes.count, at: purgatory.base)
+            )
+        }
+        // A kernel that updates the image hides it while it writes.
+        guard let kimage else { throw Kimage.replaced }
+        return kimage == self.kimage && bytes == purgatory.bytes ? .done : .replaced
+    }
+
+    /// Whether both are about the same image.
+    func isAboutSameImage(as other: DigestWork) -> Bool {
+        kimage == other.kimage && purgatory.bytes == other.purgatory.bytes
+    }
+
+    /// Adds the bytes of the next piece.
     ///
     /// - Throws: That libcrypto has no digest, or failed.
-    mutating func take(_ bytes: [UInt8]) throws(Unknowable) {
+    private mutating func take(_ bytes: [UInt8]) throws(Unknowable) {
         guard let region = regions.first else { return }
         if all == nil {
             all = try Digest()
@@ -65,6 +110,7 @@ struct DigestWork {
         try all?.add(bytes)
         if !edited.contains(region) { try rest?.add(bytes) }
         offset += UInt64(bytes.count)
+        byteCount += UInt64(bytes.count)
         guard offset >= region.byteCount else { return }
         regions.removeFirst()
         offset = 0

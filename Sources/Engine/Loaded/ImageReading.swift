@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds out what the parts of a loaded image are, by looking at what lies in them.
+/// Finds out what the parts of a loaded image are from their contents.
 ///
-/// `struct kimage` gives addresses without meanings, and after a patch not even all addresses. The
-/// rest follows from memory itself: the core header begins as one, purgatory is where the image is
-/// entered and has a table of what it covers, and the boot parameters name the command line and the
-/// initrd.
+/// `struct kimage` has addresses without meanings, and after a patch not even all addresses. The
+/// rest follows from memory: the core header starts like one, purgatory holds the entry point and a
+/// table of what its digest covers, and the boot parameters name the command line and the initrd.
 struct ImageReading {
-    /// How an image was understood.
+    /// The result of reading an image.
     enum Outcome {
-        /// In full; and what computes its digest again, where it has one.
+        /// An image that was fully understood, and the work of computing its digest, if it has one.
         case understood(ResidentImage, DigestWork?)
-        /// Not: it is there and readable, and not an image that can work; why.
+        /// An image that can be read and cannot work; the reason.
         case broken(because: String)
     }
 
@@ -19,15 +18,15 @@ struct ImageReading {
     let kimage: Kimage
     let reserved: AddressRanges
     let architecture: Architecture
-    /// The digest of the image that was looked at before.
+    /// The digest of the image as of an earlier look.
     let known: PurgatoryDigest?
-    /// The first bytes of each range that was looked at.
+    /// The first bytes of each range that was read.
     private var heads: [AddressRange: [UInt8]] = [:]
 
-    /// One page: more than any of the beginnings that are told apart.
+    /// One page: more than is needed to recognise any part.
     private static let headSize: UInt64 = 4096
 
-    /// Begins reading the image that `kimage` lists, and that may have a `known` digest.
+    /// Prepares to read the image that `kimage` lists, whose digest may be `known`.
     init(
         _ kimage: Kimage, in kcore: Kcore, within reserved: AddressRanges,
         on architecture: Architecture, known: PurgatoryDigest?
@@ -41,7 +40,7 @@ struct ImageReading {
 
     /// Reads the image.
     ///
-    /// - Throws: Why memory cannot be read, or shows nothing that could be judged.
+    /// - Throws: Why memory cannot be read, or why its contents cannot be judged.
     mutating func run() throws(Unknowable) -> Outcome {
         let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
@@ -83,8 +82,8 @@ struct ImageReading {
 
     /// Makes sure that memory shows an image at all.
     ///
-    /// It is hidden in two ways: some kernels unmap it, which reads as zeros, and hosts that encrypt
-    /// memory read it with the wrong key, which gives noise. Neither is damage.
+    /// It may be hidden in two ways: some kernels unmap it, which reads as zeros, and hosts with
+    /// memory encryption read it with the wrong key, which gives noise. Neither is damage.
     private func refuseToJudgeWhatIsHidden(
         _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
@@ -130,7 +129,7 @@ struct ImageReading {
         }
     }
 
-    /// Either what was looked for or why there is no such thing.
+    /// What was looked for, or why the image cannot work without it.
     private enum Search<Found> {
         case understood(Found)
         case broken(because: String)
@@ -156,7 +155,7 @@ struct ImageReading {
         guard let place, let head = heads[place] else {
             return .broken(because: "no segment is at the address of its elfcorehdr=")
         }
-        // Any flaw has the same meaning: the capture kernel could not read it either.
+        // Any flaw means the same: the capture kernel cannot read the header either.
         let size = (try? CoreHeader.byteCount(prefix: head)) ?? 0
         let bytes = try kcore.bytes(min(size, Int(place.byteCount)), at: place.start)
         guard let core = try? CoreHeader(bytes) else {

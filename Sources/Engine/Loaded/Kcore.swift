@@ -2,17 +2,18 @@
 
 /// The machine's memory, by physical and by kernel virtual addresses, through `/proc/kcore`.
 ///
-/// The file is an ELF core of everything the kernel has mapped (fs/proc/kcore.c). Its layout moves
-/// when memory comes or goes, so it is opened for one observation at a time, which is void
-/// if the layout moved meanwhile. What the kernel may not or cannot read is zeros to it and
-/// no error; whether zeros can be right is for the caller to judge. It never writes.
+/// The file is an ELF core of everything the kernel has mapped (fs/proc/kcore.c). Its layout
+/// changes when memory comes or goes, so it is opened for each observation, and an observation is
+/// void if the layout changed meanwhile. Memory that the kernel cannot or may not read appears as
+/// zeros and not as an error; the caller has to judge whether zeros can be right. It never writes.
 final class Kcore {
     private let file: KernelFile
     private let header: CoreHeader
 
-    /// Physical memory that the kernel has mapped nowhere has this address (`(elf_addr_t)-1`).
+    /// The physical address of an entry that has none (`(elf_addr_t)-1`).
     private static let unmapped = UInt64.max
-    /// How much is read at once where much is read; one MiB makes calls few and keeps us small.
+    /// How much of a large range is read at once, in bytes: one MiB means few calls and little
+    /// memory.
     private static let chunkSize = 1 << 20
 
     private init(below root: SystemRoot) throws(Unknowable) {
@@ -32,7 +33,7 @@ final class Kcore {
     ) throws(Unknowable) -> Seen {
         let kcore = try Kcore(below: root)
         let seen = Result { () throws(Unknowable) -> Seen in try observation(kcore) }
-        // A layout that has moved explains whatever was seen, so it is asked for first.
+        // A layout that has changed explains whatever was seen, so it is checked first.
         guard try header(of: kcore.file) == kcore.header else {
             throw Unknowable(
                 "the layout of /proc/kcore keeps changing: memory is being hot-plugged",
@@ -53,7 +54,7 @@ final class Kcore {
         return bytes
     }
 
-    /// Reads `count` bytes at an address of the kernel's.
+    /// Reads `count` bytes at a virtual address of the kernel.
     ///
     /// - Throws: Why they cannot be read.
     func bytes(_ count: Int, atVirtual address: UInt64) throws(Unknowable) -> [UInt8] {
@@ -69,7 +70,7 @@ final class Kcore {
         return bytes
     }
 
-    /// Hands the bytes of a range of physical addresses to `body`, a part at a time.
+    /// Passes the bytes of a range of physical addresses to `body`, part by part.
     ///
     /// - Throws: Why they cannot be read.
     func forEachPart(
@@ -118,7 +119,7 @@ final class Kcore {
     private static func header(of file: KernelFile) throws(Unknowable) -> CoreHeader {
         var bytes = [UInt8](repeating: 0, count: CoreHeader.fixedSize)
         try fill(&bytes, from: file, at: 0)
-        // The flaw does not matter: either it is a core file or nothing can be read.
+        // Which flaw does not matter: nothing can be read then.
         guard let size = try? CoreHeader.byteCount(prefix: bytes) else {
             throw Unknowable("/proc/kcore is not a 64-bit ELF core file")
         }
@@ -130,7 +131,7 @@ final class Kcore {
         return header
     }
 
-    /// Puts a failed call into words, with the cure for the two refusals that have one.
+    /// Describes a failed call, and what helps if something does.
     private static func unknowable(_ error: SystemError) -> Unknowable {
         switch error.errno {
         case KernelFile.notPermitted:
@@ -140,19 +141,19 @@ final class Kcore {
         case KernelFile.notThere:
             Unknowable("there is no /proc/kcore: the kernel was built without CONFIG_PROC_KCORE")
         default:
-            // Such as memory that has gone.
+            // For example memory that is gone.
             Unknowable("\(error)", mayPass: true)
         }
     }
 }
 
 extension CoreHeader.Entry {
-    /// Whether the entry, taken to begin at `start`, holds `count` bytes from `address` on.
+    /// Whether the entry, if it starts at `start`, holds `count` bytes from `address`.
     fileprivate func holds(_ count: Int, at address: UInt64, from start: UInt64) -> Bool {
         address >= start && address - start <= fileSize
             && UInt64(count) <= fileSize - (address - start)
     }
 }
 
-/// Returns an address as people write it.
+/// Returns an address in hexadecimal.
 func hexadecimal(_ address: UInt64) -> String { "0x" + String(address, radix: 16) }

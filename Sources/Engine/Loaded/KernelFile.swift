@@ -2,13 +2,13 @@
 
 internal import Glibc
 
-/// A file of the kernel's that is too large, or too much alive, to be read at once.
+/// A kernel file that is too large, or changes too fast, to be read at once.
 ///
-/// It stays open as long as the object lives, is read at given places and counts what was read.
+/// It stays open as long as the object lives, is read at given offsets and counts the bytes read.
 final class KernelFile {
-    /// The error number of what is not permitted: EPERM.
+    /// The error number EPERM: not permitted.
     static let notPermitted = EPERM
-    /// The error number of what does not exist: ENOENT.
+    /// The error number ENOENT: does not exist.
     static let notThere = ENOENT
 
     private let descriptor: CInt
@@ -31,7 +31,7 @@ final class KernelFile {
     /// Reads at `offset` until `buffer` is full or the file ends; returns how many bytes were read.
     ///
     /// The corresponding C function is `pread`.
-    /// - Throws: A `SystemError` of the call; EOVERFLOW for an offset beyond what a file can have.
+    /// - Throws: A `SystemError` of the call; EOVERFLOW for an offset that no file can have.
     func read(into buffer: inout [UInt8], at offset: UInt64) throws(SystemError) -> Int {
         var done = 0
         while done < buffer.count {
@@ -51,12 +51,12 @@ final class KernelFile {
         return done
     }
 
-    /// Reads the whole file, as long as it holds no more than `limit` bytes.
+    /// Reads the whole file, if it has no more than `limit` bytes.
     ///
     /// The corresponding C functions are `fstat` and `pread`.
     /// - Throws: As `read(into:at:)`; EFBIG for a larger file.
     func contents(atMost limit: Int) throws(SystemError) -> [UInt8] {
-        // Most know their size, so that no memory is spent on growing; the others say 0.
+        // Most files know their size, so the buffer need not grow; the others say 0.
         var status = stat()
         let known = unsafe fstat(descriptor, &status) == 0 ? Int(status.st_size) : 0
         guard known <= limit else { throw SystemError("read \(path)", errno: EFBIG) }

@@ -2,15 +2,15 @@
 
 /// What must be known of the running kernel to find its crash image in memory.
 ///
-/// It is read from the kernel itself and not tabulated by version. Finding it costs reading some ten
-/// megabytes, and it holds for a whole boot: keep it, and throw it away with the boot.
+/// It is read from the kernel itself and not tabulated by version. Finding it means reading some 10
+/// MB, and it is valid until the next boot, so keep it that long.
 package struct KernelLayout: Hashable, Codable {
     /// The address of `kexec_crash_image`, the pointer to the loaded image.
     let pointer: UInt64
-    /// Where the parts of `struct kimage` lie.
+    /// The layout of `struct kimage`.
     let image: Kimage.Layout
 
-    /// How much type information is read at most; kernels of today have 4 to 8 MiB.
+    /// The most type information that is read, in bytes; kernels of today have 4 to 8 MiB.
     private static let largestBTF = 64 << 20
 
     /// Asks the kernel below `root`.

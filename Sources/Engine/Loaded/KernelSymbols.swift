@@ -2,16 +2,16 @@
 
 /// Where the kernel keeps a variable, from `/proc/kallsyms`.
 ///
-/// Its lines are `address type name`, and `[module]` where a module owns the symbol
-/// (kernel/kallsyms.c, `s_show`). There are some 200,000 of them, generated for each reader, so
-/// the text is searched as it comes and never held. Addresses do not change within a boot: one
+/// Its lines are `address type name`, followed by `[module]` if a module owns the symbol
+/// (kernel/kallsyms.c, `s_show`). There are some 200,000 lines, generated for each reader, so the
+/// text is searched as it comes and never stored. Addresses do not change until the next boot: one
 /// search is enough.
 struct KernelSymbols {
     private let name: [UInt8]
-    /// The part of a line that has come so far; a longer line than any symbol's is dropped.
+    /// The part of a line that has come so far; what is longer than any symbol's line is dropped.
     private var line: [UInt8] = []
 
-    /// What a search has found.
+    /// The result of a search.
     enum Finding: Equatable {
         /// The symbol's address.
         case address(UInt64)
@@ -22,10 +22,10 @@ struct KernelSymbols {
     /// KSYM_NAME_LEN is 512 at most, and address, type and module name need less than 100.
     private static let longestLine = 1024
 
-    /// Begins a search for the kernel's own symbol `name`.
+    /// Starts a search for the kernel's own symbol `name`.
     init(searchingFor name: String) { self.name = Array(name.utf8) }
 
-    /// Takes the next part of the text; returns the finding as soon as there is one.
+    /// Searches the next part of the text; returns the result as soon as there is one.
     mutating func feed(_ part: ArraySlice<UInt8>) -> Finding? {
         let lineEnd = UInt8(ascii: "\n")
         var rest = part
@@ -45,7 +45,7 @@ struct KernelSymbols {
         return nil
     }
 
-    /// Looks at one line; modules' symbols end in another way and so are never taken.
+    /// Checks one line; the line of a module's symbol ends differently and never matches.
     private func look(at line: ArraySlice<UInt8>) -> Finding? {
         let blank = UInt8(ascii: " ")
         let start = line.endIndex - name.count
@@ -69,7 +69,7 @@ extension KernelSymbols {
             try KernelFile("/proc/kallsyms", below: root)
         }
         var search = KernelSymbols(searchingFor: name)
-        // The kernel hands out about a page a call; more room saves nothing.
+        // The kernel returns about a page for each call; a larger buffer saves nothing.
         var chunk = [UInt8](repeating: 0, count: 32 << 10)
         while true {
             let count = try Unknowable.ifFailed { () throws(SystemError) in

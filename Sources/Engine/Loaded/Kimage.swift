@@ -2,8 +2,8 @@
 
 /// The loaded crash image as the kernel lists it: `struct kimage`.
 ///
-/// It is looked at without the kexec lock, which a panic needs; so two readings must agree. After a
-/// patch it lists the segments of the patch only: more is resident than this says.
+/// It is read without the kexec lock, which a panic needs, so two readings must agree. After a
+/// patch it lists only the segments of the patch: more is resident than it says.
 package struct Kimage: Hashable {
     /// A segment in the kernel's list.
     package struct Segment: Hashable {
@@ -23,21 +23,22 @@ package struct Kimage: Hashable {
 
     /// Where the crash jumps to: purgatory.
     package let entry: UInt64
-    /// The segments listed, in the kernel's order.
+    /// The segments that are listed, in the kernel's order.
     package let segments: [Segment]
-    /// Below this address lie the pages the kernel took for itself.
+    /// The kernel's own pages are below this address.
     package let controlPage: UInt64
-    /// What loaded the image; `nil` where the kernel does not say.
+    /// What loaded the image; `nil` if the kernel does not say.
     package let loader: Loader?
-    /// Whether the kernel keeps the core header up with hotplug; `nil` where it has no such feature.
+    /// Whether the kernel updates the core header itself after a hotplug; `nil` if it has no such
+    /// feature.
     package let kernelKeepsUp: Bool?
 
     /// KEXEC_TYPE_CRASH of include/linux/kexec.h.
     private static let crash: UInt64 = 1
 
-    /// Decodes the structure that `bytes` begin with.
+    /// Decodes the structure at the start of `bytes`.
     ///
-    /// - Throws: Why it holds no crash image inside `reserved`.
+    /// - Throws: Why it does not describe a crash image inside `reserved`.
     init(_ bytes: [UInt8], laidOut layout: Layout, within reserved: AddressRanges)
         throws(Unknowable)
     {
@@ -70,7 +71,9 @@ package struct Kimage: Hashable {
         if let supported = layout.hotplugSupport?.value(in: bytes) {
             kernelKeepsUp = supported == 1
         } else if let updated = layout.headerUpdate?.value(in: bytes) {
-            // 6.6 to 6.9 (kernel/crash_core.c, crash_check_update_elfcorehdr).
+            // 6.6 to 6.9 (kernel/crash_core.c, crash_check_update_elfcorehdr). It is here and not
+            // in Architecture because it is the same code on all of them: what differs is the
+            // kernel's version, which the fields of the structure tell.
             kernelKeepsUp = updated == 1 || isFromFiles == true
         } else {
             kernelKeepsUp = nil
@@ -79,7 +82,8 @@ package struct Kimage: Hashable {
 }
 
 extension Kimage.Segment {
-    /// Decodes the `struct kexec_segment` that `bytes` begin with, or returns `nil` where it is none.
+    /// Decodes the `struct kexec_segment` at the start of `bytes`, or returns `nil` if it is
+    /// invalid.
     fileprivate init?(_ bytes: [UInt8], laidOut layout: Kimage.Layout.SegmentLayout) {
         guard let start = layout.address.value(in: bytes),
             let size = layout.memorySize.value(in: bytes),
@@ -92,9 +96,9 @@ extension Kimage.Segment {
 }
 
 extension Kimage {
-    /// Reads the loaded image from `kcore`, or returns `nil` where none is loaded.
+    /// Reads the loaded image from `kcore`, or returns `nil` if none is loaded.
     ///
-    /// - Throws: Why it cannot be known.
+    /// - Throws: Why it cannot be read.
     static func loaded(
         in kcore: Kcore, laidOut layout: KernelLayout, within reserved: AddressRanges
     ) throws(Unknowable) -> Kimage? {
@@ -105,11 +109,11 @@ extension Kimage {
         }
     }
 
-    /// What is to be said of an image that was replaced while it was looked at.
+    /// The error of an image that was replaced while it was read.
     static let replaced = Unknowable(
         "the crash image keeps changing: another program is loading it", mayPass: true)
 
-    /// The bytes of the structure and the pointer to it; `nil` where the pointer is null.
+    /// The bytes of the structure and the pointer to it; `nil` if the pointer is null.
     private static func bytes(
         in kcore: Kcore, laidOut layout: KernelLayout
     ) throws(Unknowable) -> [UInt8]? {

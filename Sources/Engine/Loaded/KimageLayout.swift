@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Kimage {
-    /// Where the parts of `struct kimage` lie in the running kernel (include/linux/kexec.h).
+    /// Where the fields of `struct kimage` are in the running kernel (include/linux/kexec.h).
     package struct Layout: Hashable, Codable {
-        /// How many bytes of the structure hold all that is wanted.
+        /// The size of the structure in bytes.
         let byteCount: Int
         /// The entry point.
         let entry: Field
@@ -15,26 +15,27 @@ extension Kimage {
         let type: Field
         /// Whether `kexec_file_load` loaded it.
         let isFromFiles: Field?
-        /// Whether the kernel keeps it up with hotplug; kernels since 6.10 with that feature.
+        /// Whether the kernel updates it itself after a hotplug; kernels since 6.10 with that
+        /// feature.
         let hotplugSupport: Field?
         /// The same for images of `kexec_load`; kernels 6.6 to 6.9 with that feature.
         let headerUpdate: Field?
         /// The array of segments.
         let segments: SegmentLayout
 
-        /// Where the parts of a `struct kexec_segment` lie.
+        /// Where the fields of a `struct kexec_segment` are.
         struct SegmentLayout: Hashable, Codable {
-            /// Where in `struct kimage` the first one begins.
+            /// The offset of the first one in `struct kimage`.
             let offset: Int
-            /// How far it is from one to the next.
+            /// The distance from one to the next.
             let stride: Int
-            /// How many there are room for.
+            /// How many there is room for.
             let capacity: Int
             /// How many bytes were copied.
             let bufferSize: Field
             /// The physical address.
             let address: Field
-            /// How many bytes it takes, the zeros after the copied ones included.
+            /// How many bytes it takes, including the zeros after the copied ones.
             let memorySize: Field
         }
     }
@@ -44,7 +45,7 @@ extension Kimage.Layout {
     /// Larger than any `struct kimage` (about 900 bytes) will be.
     private static let largest = 64 << 10
 
-    /// Finds the parts, or returns `nil` where one that is needed is missing.
+    /// Finds the fields, or returns `nil` if a necessary one is missing.
     init?(in types: BTF) {
         guard let image = StructureLayout("kimage", in: types),
             let entry = image.field("start"),

@@ -2,10 +2,9 @@
 
 /// The code that runs between the two kernels, with what looks like the table of its digest.
 ///
-/// It is read as bytes and searched; it is not run, and its digest is not computed here: see
-/// `PurgatoryDigestCheck`.
+/// It is read as bytes and searched. Its digest is not computed here: see `PurgatoryDigestCheck`.
 struct Purgatory {
-    /// Where it lies; all of the hole it lies in, where the kernel does not list it.
+    /// Where it is; if the kernel does not list it, the whole hole that it is in.
     let range: AddressRange
     /// What looks like a table of regions in it.
     let tables: [RegionTable]
@@ -17,10 +16,10 @@ struct Purgatory {
     ///
     /// The kernel's has 16 to 20 KiB, kexec-tools' some 40 KiB, stacks included.
     private static let reach: UInt64 = 64 << 10
-    /// How much of a listed one is read: a segment of code and small tables is not larger.
+    /// How much of a listed one is read: code and small tables are not larger.
     private static let largest: UInt64 = 1 << 20
 
-    /// What the digest covers, as far as that is certain without computing it.
+    /// What the digest covers, if that is certain without computing it.
     var regions: [AddressRange] { tables.count == 1 ? tables.first?.regions ?? [] : [] }
 
     /// Finds the purgatory of a loaded image.
@@ -52,8 +51,8 @@ struct Purgatory {
         )
     }
 
-    /// What is left of `searched` around the entry when all that is known to be something else is
-    /// taken away.
+    /// What is left of `searched` around the entry without everything that is known to be something
+    /// else.
     private static func hole(
         in searched: AddressRange, besides regions: [AddressRange], of kimage: Kimage
     ) -> AddressRange {

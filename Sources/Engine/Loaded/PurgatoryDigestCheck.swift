@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Says what is known of purgatory's digest at a glance, and what work would tell more.
+/// Says what is known of purgatory's digest at a glance, and prepares the work that would tell
+/// more.
 ///
-/// To find the digest takes reading the whole image, so one that was found before is recognised again
-/// without: where the same table and the same 32 bytes lie in the same places, nobody has made another
-/// digest since. That says where the digest is, and not that the image is still whole.
+/// Finding the digest means reading the whole image, so a digest that was found before is only
+/// recognised: if the same table and the same 32 bytes are still at the same addresses, nobody has
+/// made another digest since. That tells where the digest is, and not that the image is still
+/// whole.
 struct PurgatoryDigestCheck {
     let purgatory: Purgatory
     let kimage: Kimage
     let architecture: Architecture
     /// What the parts of the image are for.
     let roles: Roles
-    /// What a change of the machine edits: a first patch takes it out of the table.
+    /// What a hotplug changes: the first patch takes it out of the table.
     let edited: [AddressRange]
-    /// The digest of the image that was looked at before; `nil` where none is known.
+    /// The digest of the image as of an earlier look; `nil` if none is known.
     let known: PurgatoryDigest?
 
     /// What a glance has shown.
     struct Glance {
-        /// Where the digest lies.
+        /// Where the digest is.
         var digest: PurgatoryDigest?
-        /// What is known of the image's wholeness.
+        /// Whether the image is intact, as far as that is known.
         var integrity: ResidentImage.Integrity
-        /// What computes the digest again; `nil` where there is none.
+        /// The work of computing the digest; `nil` if there is no digest.
         var work: DigestWork?
     }
 
@@ -31,8 +33,8 @@ struct PurgatoryDigestCheck {
         guard isChecked else { return Glance(integrity: .none) }
         let tables = purgatory.tables
         guard !tables.isEmpty else {
-            // kexec-tools can be told to make none (`-i`); a table of which something is left over
-            // is one that has been damaged.
+            // kexec-tools can leave it out (`-i`). A table of which something is left has been
+            // damaged.
             let isDamaged = RegionTable.names(
                 anyOf: kimage.segments.map(\.range), in: purgatory.bytes)
             return Glance(integrity: isDamaged ? .mismatch : .none)
@@ -48,7 +50,7 @@ struct PurgatoryDigestCheck {
                 candidates, in: purgatory, of: kimage, roles: roles, edited: edited))
     }
 
-    /// The digest that is known, if it is this one, with its value where that was.
+    /// The digest that is known, if it is this one and its value is still in its place.
     private func recognised(_ digest: PurgatoryDigest) -> PurgatoryDigest {
         guard let known, let found = known.found, known.table == digest.table,
             known.regions == digest.regions, found.place >= purgatory.base,

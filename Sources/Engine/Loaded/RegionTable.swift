@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The list of what a digest covers, as it lies in purgatory: 16 pairs of start and length.
+/// The list of what a digest covers, as it is in purgatory: 16 pairs of start and length.
 ///
 /// The kernel's own purgatory and kexec-tools' have the same form (`purgatory_sha_regions`,
-/// `sha256_regions`), in places that no symbol gives away once they are loaded. So the list is found
-/// by what it must look like; the digest, found by its value, then proves it.
+/// `sha256_regions`), but once they are loaded no symbol says where. So the list is recognised by
+/// its form; the digest, found by its value, then proves it.
 package struct RegionTable: Hashable {
-    /// Where in the searched bytes it begins.
+    /// Its offset in the searched bytes.
     package let offset: Int
-    /// What it lists, in its order: the digest is made in this order.
+    /// The regions, in the order in which the digest is made.
     package let regions: [AddressRange]
 
     /// How many pairs there are (KEXEC_SEGMENT_MAX, SHA256_REGIONS).
@@ -23,7 +23,7 @@ package struct RegionTable: Hashable {
     ) -> [RegionTable] {
         guard bytes.count >= byteCount else { return [] }
         return stride(from: 0, through: bytes.count - byteCount, by: 8).compactMap { offset in
-            // The end of a table looks like a shorter one.
+            // The end of a table looks like a shorter table.
             guard region(in: bytes, at: offset, within: reserved) != nil,
                 region(in: bytes, at: offset - pairSize, within: reserved) == nil
             else { return nil }
@@ -31,7 +31,7 @@ package struct RegionTable: Hashable {
         }
     }
 
-    /// Reads the table at `offset`, or returns `nil` where there is none.
+    /// Reads the table at `offset`, or returns `nil` if there is none.
     private init?(_ bytes: [UInt8], at offset: Int, within reserved: AddressRanges) {
         var regions: [AddressRange] = []
         for index in 0..<RegionTable.capacity {
@@ -45,7 +45,7 @@ package struct RegionTable: Hashable {
                 }
             }
         }
-        // Segments do not overlap, so together they are as large as each of them.
+        // Segments do not overlap, so the set is as large as the sum.
         guard AddressRanges(regions).byteCount == regions.reduce(0, { $0 + $1.byteCount }) else {
             return nil
         }
@@ -67,7 +67,7 @@ package struct RegionTable: Hashable {
         return AddressRange(start: start, end: start + size)
     }
 
-    /// Whether `bytes` hold a pair that names one of `segments`: a table was there, damaged or not.
+    /// Whether `bytes` hold a pair for one of `segments`: there was a table, damaged or not.
     package static func names(anyOf segments: [AddressRange], in bytes: [UInt8]) -> Bool {
         let known = Set(segments)
         return stride(from: 0, to: bytes.count, by: 8).contains { offset in

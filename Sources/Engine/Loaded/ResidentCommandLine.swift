@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The command line of the image that is loaded: what its loader put in, and what may be used to load
+/// The command line of the loaded image: what its loader added, and what may be used to load
 /// another.
 ///
-/// It is what the administrator loaded, and so the best there is. What a loader put in for its own
-/// image alone, the addresses of its parts, is taken out: the next loader puts in its own.
+/// It is what the administrator loaded, and so the best that is known. The addresses that a loader
+/// adds belong to one image and are taken out: the next loader adds its own.
 enum ResidentCommandLine {
     /// The parameter that names the core header.
     static let coreHeader: Substring = "elfcorehdr"
     /// The parameter that names the keys of an encrypted dump target.
     static let targetKeys: Substring = "dmcryptkeys"
 
-    /// Returns the part of `text` that is the administrator's.
+    /// Returns the administrator's part of `text`.
     static func administrators(_ text: String) -> String {
         var parameters = KernelParameters(text)
         parameters.remove(named: [coreHeader, targetKeys])
         return parameters.line
     }
 
-    /// Returns `text` with the parameters of `needs` behind it.
+    /// Returns `text` with the parameters of `needs` appended.
     static func completing(_ text: String, with needs: [CaptureNeed]) -> String {
         ([text] + needs.map(\.parameter)).filter { !$0.isEmpty }.joined(separator: " ")
     }
 
-    /// Returns the address of the core header that `text` names, or `nil` where it names none.
+    /// Returns the address of the core header that `text` names, or `nil` if it names none.
     ///
-    /// The form is `elfcorehdr=[size@]address`, each with an optional K, M or G; the last one counts
-    /// (kernel/crash_dump.c, `setup_elfcorehdr`).
+    /// The form is `elfcorehdr=[size@]address`, each with an optional K, M or G; the last one
+    /// counts (kernel/crash_dump.c, `setup_elfcorehdr`).
     static func coreHeader(in text: String) -> UInt64? {
         KernelParameters(text).parameters.last { $0.name == coreHeader }?
             .value?.split(separator: "@").last.flatMap(number)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What lies in reserved memory and would run after a crash right now.
+/// What is in reserved memory and would run after a crash right now.
 package struct ResidentImage: Equatable {
     /// What a part of the image is for.
     package enum Role: String, Codable {
@@ -8,13 +8,13 @@ package struct ResidentImage: Equatable {
         case coreHeader
         /// The code between the two kernels.
         case purgatory
-        /// What the loader left for the capture kernel, with the command line.
+        /// What the loader has prepared for the capture kernel, with the command line.
         case bootParameters
         /// The capture kernel.
         case kernel
         /// Its initrd.
         case initrd
-        /// Where a copy of the first memory goes at the crash.
+        /// Room for a copy of the first memory, which is made at the crash.
         case backup
         /// Anything else, such as a device tree.
         case other
@@ -26,47 +26,48 @@ package struct ResidentImage: Equatable {
         package let range: AddressRange
         /// What it is for.
         package let role: Role
-        /// Whether the kernel lists it as a segment; after a patch it lists the patch's only.
+        /// Whether the kernel lists it as a segment; after a patch it lists only those of the
+        /// patch.
         package let isListed: Bool
     }
 
     /// The core header and its place.
     package struct Header: Hashable {
-        /// All of the room it has.
+        /// All of the room that it has.
         package let range: AddressRange
-        /// What is there.
+        /// Its contents.
         package let core: CoreHeader
     }
 
     /// Whether the image is known to be intact.
     package enum Integrity: Hashable {
-        /// The digest was computed again and is the one in purgatory.
+        /// The digest was computed and is the one in purgatory.
         case verified
-        /// It is not: purgatory would refuse to go on, and the crash would leave no dump.
+        /// It is not: purgatory would hang, and a crash would leave no dump.
         case mismatch
         /// The image has no digest.
         case none
-        /// It was not asked for, or cannot be known; why.
+        /// It was not or could not be computed; why.
         case unknown(because: String)
     }
 
-    /// What the kernel lists: the entry, the loader, the control page, who keeps it up.
+    /// What the kernel lists.
     package let kimage: Kimage
-    /// All that is resident, by address.
+    /// Everything that is resident, by address.
     package let parts: [Part]
     /// The core header.
     package let header: Header
-    /// Where the digest lies, where purgatory has one.
+    /// Where the digest is, if purgatory has one.
     package let digest: PurgatoryDigest?
     /// Whether the image is whole.
     package let integrity: Integrity
     /// The capture kernel's command line.
     package let commandLine: Fact<String>
 
-    /// Who made the image, also after a patch, when `struct kimage` only tells who loaded the patch.
+    /// Who made the image; after a patch `struct kimage` only tells who loaded the patch.
     ///
-    /// The kernel puts its `elfcorehdr=` before everything (its `setup_cmdline`), kexec-tools behind
-    /// (its `cmdline_add_elfcorehdr`).
+    /// The kernel puts its `elfcorehdr=` first (`setup_cmdline`), kexec-tools puts it last
+    /// (`cmdline_add_elfcorehdr`).
     package var maker: Kimage.Loader? {
         commandLine.value.map { line in
             let first = KernelParameters(line).parameters.first
@@ -79,7 +80,7 @@ package struct ResidentImage: Equatable {
         digest?.regions.contains { $0.overlaps(header.range) } ?? false
     }
 
-    /// The same image, when more is known of its digest.
+    /// The same image, with more known of its digest.
     func with(
         _ digest: PurgatoryDigest?, _ integrity: Integrity, parts: [Part]? = nil
     ) -> ResidentImage {

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What each part of an image is for, from what is known of some of them.
+/// What each part of an image is for, as far as it is known.
 struct Roles {
     /// The core header.
     let header: ResidentImage.Header
-    /// Where purgatory lies.
+    /// Where purgatory is.
     let purgatory: AddressRange
-    /// Where the boot data lies, where there is any.
+    /// Where the boot data is, if there is any.
     let bootData: AddressRange?
-    /// Where they say that the initrd begins.
+    /// The address of the initrd, by the boot data.
     let initrd: UInt64?
 
-    /// Returns all parts of an image by address: those the kernel lists, those only the digest's
-    /// table knows, and purgatory.
+    /// Returns all parts of an image by address: those that the kernel lists, those that only the
+    /// digest's table lists, and purgatory.
     func parts(listed: [AddressRange], covered: [AddressRange]) -> [ResidentImage.Part] {
         var ranges = listed
-        // A patch may list single pages of a part, or nothing of it.
+        // A patch may list single pages of a part, or none.
         for range in covered + [purgatory] {
             ranges += AddressRanges([range]).subtracting(AddressRanges(ranges)).ranges
         }

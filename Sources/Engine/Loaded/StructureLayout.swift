@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where a member lies in a structure, in bits from its beginning, and how many it has.
+/// Where a member is in a structure, in bits, and how many it has.
 struct Field: Hashable, Codable {
     /// The first bit, counted from the lowest of the first byte.
     let bitOffset: Int
     /// How many bits there are.
     let bitSize: Int
 
-    /// The first byte of a field that is made of whole ones.
+    /// The first byte of a field of whole bytes.
     var offset: Int { bitOffset / 8 }
 
-    /// Returns the number a field of at most 64 bits holds in the structure that `bytes` begin with,
-    /// or `nil` where they end before it.
+    /// Returns the value of a field of at most 64 bits in the structure at the start of `bytes`, or
+    /// `nil` if they are too short.
     func value(in bytes: [UInt8]) -> UInt64? {
         guard bitOffset >= 0, 1...64 ~= bitSize else { return nil }
         let first = bitOffset / 8
         let last = (bitOffset + bitSize - 1) / 8
         guard last < bytes.count else { return nil }
-        // Nine bytes at most; the bits below the field and beyond 64 fall out at either end.
+        // Nine bytes at most; the bits before the field and beyond 64 are shifted out.
         let shift = bitOffset % 8
         var value: UInt64 = 0
         for index in first...last {
@@ -29,22 +29,22 @@ struct Field: Hashable, Codable {
     }
 }
 
-/// A structure of the running kernel, as its type information lays it out.
+/// The layout of a structure of the running kernel, from its type information.
 struct StructureLayout {
     /// How many bytes it has.
     let size: Int
     private let types: BTF
     private let entry: BTF.Entry
 
-    /// How many members a search looks at in all, anonymous ones' own included.
+    /// The most members that a search looks at, including those of anonymous members.
     ///
     /// The largest structure of a real kernel (`task_struct`) has about 300.
     private static let mostMembers = 20_000
-    /// How deep anonymous members and chains of names for one type may be nested; C code has two or
-    /// three.
+    /// How deep anonymous members and chains of typedefs may be nested; C code has two or three
+    /// levels.
     private static let deepest = 32
 
-    /// Finds the structure called `name`, or returns `nil` where there is not exactly one.
+    /// Finds the structure called `name`, or returns `nil` if there is not exactly one.
     init?(_ name: String, in types: BTF) {
         let found = types.structures(named: name)
         guard found.count == 1, let entry = found.first else { return nil }
@@ -65,7 +65,7 @@ struct StructureLayout {
         return Field(bitOffset: bitOffset, bitSize: size)
     }
 
-    /// Finds a member that is an array of structures: where it begins, its count, and the element.
+    /// Finds a member that is an array of structures: its offset, its count, and its element.
     func array(_ name: String) -> (offset: Int, count: Int, element: StructureLayout)? {
         guard let (member, bitOffset) = member(name), let type = resolved(member.type),
             let (elementType, count) = types.elements(of: type),
@@ -98,7 +98,7 @@ struct StructureLayout {
         return nil
     }
 
-    /// Follows other names and qualifiers of a type to the type itself.
+    /// Follows typedefs and qualifiers to the type itself.
     private func resolved(_ number: UInt32) -> BTF.Entry? {
         var number = number
         for _ in 0..<StructureLayout.deepest {
@@ -115,7 +115,7 @@ struct StructureLayout {
     private func bitSize(of entry: BTF.Entry) -> Int? {
         switch entry.kind {
         case .pointer:
-            // Every architecture with type information and kexec is a 64-bit one.
+            // Every architecture with type information and kexec has 64 bits.
             64
         case .integer, .enumeration, .wideEnumeration:
             1...8 ~= entry.sizeOrType ? Int(entry.sizeOrType) * 8 : nil

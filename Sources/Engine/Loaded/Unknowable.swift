@@ -2,12 +2,12 @@
 
 /// Why something in the kernel's memory cannot be known.
 ///
-/// The one error of this room. It is never a verdict: what cannot be known is passed on as a `Fact`
-/// with its reason, and never taken for a damaged or a missing image.
+/// The one error type of this room. It is not a verdict: it becomes a `Fact` that is unknown for
+/// this reason, and is never taken for a damaged or a missing image.
 package struct Unknowable: Error, Equatable {
     /// One sentence without its full stop.
     package let reason: String
-    /// Whether it may be known a moment later, because something moved while it was looked at.
+    /// Whether another look may know it, because something moved during this one.
     let mayPass: Bool
 
     /// Creates an error from its reason.
@@ -16,9 +16,9 @@ package struct Unknowable: Error, Equatable {
         self.mayPass = mayPass
     }
 
-    /// Does what may fail at the machine, and turns its failure into a reason.
+    /// Makes an attempt, and turns a failed system call into a reason.
     ///
-    /// - Throws: What failed, in the system's own words.
+    /// - Throws: What failed, in the system's words.
     static func ifFailed<Value>(
         _ attempt: () throws(SystemError) -> Value
     ) throws(Unknowable) -> Value {
@@ -31,7 +31,7 @@ package struct Unknowable: Error, Equatable {
 }
 
 extension Fact {
-    /// Asks `question`, and keeps the reason where it has no answer.
+    /// Asks a question, and keeps the reason if there is no answer.
     package init(_ question: () throws(Unknowable) -> Value) {
         do throws(Unknowable) {
             self = .known(try question())

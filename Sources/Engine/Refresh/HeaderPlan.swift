@@ -2,28 +2,30 @@
 
 /// The core header that a machine needs, made from the one that is there; pure.
 ///
-/// Only what hotplug changes is new: RAM ranges, and the CPUs' notes where the old header lists
-/// present CPUs. Everything else (vmcoreinfo, the kernel's text, backups of the first memory) is kept:
-/// whoever made the old header knew more about it than can be known now.
+/// Only what hotplug changes is new: the RAM ranges, and the CPUs' notes if the old header lists
+/// only present CPUs. Everything else (vmcoreinfo, the kernel's text, backups of the first memory)
+/// is kept: whoever made the old header knew more about it than we can know now.
 struct HeaderPlan {
     /// The header that is there.
     let old: CoreHeader
     /// The machine as it is now.
     let live: LiveSystem
-    /// Where its CPUs leave their registers.
+    /// Where its CPUs save their registers.
     let notes: ProcessorNotes
-    /// RAM that is not in `LiveSystem` and never hot-plugged: what the old header says of it stays.
+    /// RAM that is not in `LiveSystem` and never hot-plugged: what the old header says about it is
+    /// kept.
     let kept: AddressRanges
 
-    /// How many bytes a header gets to grow in, where the kernel grows it itself.
+    /// How many bytes a header gets to grow, if the kernel updates it itself.
     ///
-    /// Room for 292 more ranges: more DIMMs than any board has sockets for. All that is listed is
-    /// filled by the kernel while the machine is unprotected, hence not the 900 KiB of its own load.
+    /// Room for 292 more ranges: more DIMMs than any board has slots for. The kernel fills
+    /// everything that is listed while the machine is unprotected, hence not the 900 KiB of its own
+    /// load.
     private static let growth: UInt64 = 16 << 10
 
     /// Makes the edit of an image's core header: a producer of edits.
     ///
-    /// It gets all of the old one's place, unless the kernel has left that far more than it can need.
+    /// The new header gets all of the room of the old one, unless the kernel has left far too much.
     /// - Throws: Why it cannot be made.
     static func edits(_ context: Edit.Context) throws(PatchObstacle) -> [Edit] {
         let old = context.image.header
@@ -69,8 +71,8 @@ struct HeaderPlan {
         return new
     }
 
-    /// The CPUs' notes: the old ones where they are those of all CPUs that may ever come, since the
-    /// kernel does not tell where absent CPUs leave theirs; else one for each present CPU.
+    /// The CPUs' notes: the old ones if they are those of all possible CPUs, because the kernel
+    /// does not say where the notes of absent CPUs are; else one for each present CPU.
     private func noteEntries(
         _ said: CoreDescription, besides kernelNote: CoreHeader.Entry
     ) throws(PatchObstacle) -> [CoreHeader.Entry] {

@@ -2,10 +2,11 @@
 
 internal import Glibc
 
-/// A kernel or initrd file, open and ready to be handed to `kexec_file_load`.
+/// A kernel or initrd file, open and ready to be passed to `kexec_file_load`.
 ///
-/// It makes sure of what would otherwise fail or delay a load after the old image is gone: that the
-/// file is there, is whole, is in memory and is not being written. It judges no contents.
+/// It checks in advance what would otherwise make a load fail or take longer once the old image is
+/// gone: that the file exists, is regular and not empty, is in memory and is not being written. It
+/// does not judge its contents.
 package final class ImageFile {
     /// What the file is for.
     package enum Role: String {
@@ -22,13 +23,14 @@ package final class ImageFile {
     private let role: Role
     private let path: String
 
-    /// F_SETLEASE of the kernel's include/uapi/linux/fcntl.h, which glibc shows to GNU programs only.
+    /// F_SETLEASE of the kernel's include/uapi/linux/fcntl.h, which glibc shows to GNU programs
+    /// only.
     private static let setLease: CInt = 1024
 
     /// Opens a file and makes sure that it is regular and not empty.
     ///
     /// The corresponding C functions are `open` and `fstat`.
-    /// - Throws: The obstacle that the file is.
+    /// - Throws: An obstacle if the file cannot be opened, is not regular or is empty.
     init(_ role: Role, at path: String) throws(Obstacle) {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else {
@@ -39,7 +41,7 @@ package final class ImageFile {
         self.path = path
         var status = stat()
         let found = unsafe fstat(descriptor, &status) == 0
-        // From here on all is initialised, so a throw closes the file through deinit.
+        // Everything is initialised now, so after a throw deinit closes the file.
         size = found ? UInt64(max(0, status.st_size)) : 0
         guard found, status.st_mode & S_IFMT == S_IFREG else {
             throw .notAFile(role, path: path)
@@ -51,28 +53,29 @@ package final class ImageFile {
 
     /// Reads the file's first bytes.
     ///
-    /// - Throws: The obstacle that an unreadable file is.
+    /// - Throws: An obstacle if the file cannot be read.
     func prefix(_ count: Int) throws(Obstacle) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let read = try read(into: &bytes, at: 0)
         return Array(bytes[..<read])
     }
 
-    /// Keeps writers out and brings the whole file into memory; both last while the file is open.
+    /// Keeps writers out and reads the whole file into the page cache, as long as the file is open.
     ///
-    /// A writer would make the load fail with ETXTBSY (fs/kernel_read_file.c), and a slow disk would
-    /// lengthen it, both while the machine is unprotected. A read lease makes a later writer wait
-    /// where the file system has leases; the process must ignore the SIGIO that tells of one.
+    /// A writer would make the load fail with ETXTBSY (fs/kernel_read_file.c), and a slow disk
+    /// would make it take longer, both while the machine is unprotected. If the file system has
+    /// leases, a read lease makes a later writer wait; the process must ignore the SIGIO that
+    /// announces one.
     ///
     /// The corresponding C functions are `fcntl`, with F_SETLEASE, and `pread`.
-    /// - Throws: The obstacle that a file is which is being written or cannot be read.
+    /// - Throws: An obstacle if the file is being written or cannot be read.
     func hold() throws(Obstacle) {
-        // Errors but EAGAIN mean that this file system has no leases or that another user owns the
-        // file: then the load goes on without one, as everybody else's does.
+        // Errors other than EAGAIN mean that this file system has no leases or that another user
+        // owns the file: then the load does without a lease, like everybody else's.
         if fcntl(descriptor, ImageFile.setLease, F_RDLCK) != 0 && errno == EAGAIN {
             throw .beingWritten(role, path: path)
         }
-        // One MiB keeps the number of calls low and our own memory small.
+        // One MiB: few calls, and little memory of our own.
         var chunk = [UInt8](repeating: 0, count: 1 << 20)
         var offset: UInt64 = 0
         while offset < size {

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the first bytes of a kernel file say of it: whether it is one, and what it needs.
+/// What the first bytes of a kernel file say: whether it is a kernel, and what it needs.
 ///
-/// Only what `kexec_file_load` would find out after it has dropped the old image is looked at here;
-/// all else is the kernel's business. It parses bytes it is given and reads no file.
+/// Only what `kexec_file_load` would reject after it has dropped the old image is checked here; the
+/// rest is the kernel's business. It parses the bytes it is given and reads no file.
 package struct KernelFormat: Equatable {
-    /// How many bytes of a file are enough to know its format: every kernel's header and a PE header
+    /// How many bytes of a file are enough: the headers of every kernel format, and a PE header,
     /// end within the first 4 KiB.
     package static let prefixSize = 4096
 
-    /// What a kernel needs of the machine and takes from its loader.
+    /// What a kernel needs from the machine, and what it accepts from its loader.
     struct Needs: Equatable {
-        /// The memory it needs before it frees anything, in bytes; 0 where the format is silent.
+        /// The memory that it needs before it frees anything, in bytes; 0 if the format does not
+        /// say.
         let memory: UInt64
-        /// How many bytes of command line it takes; `nil` where the format is silent.
+        /// The longest command line in bytes; `nil` if the format does not say.
         let commandLineLimit: Int?
     }
 
     /// What the kernel needs.
     let needs: Needs
-    /// Whether the file carries a signature (of whatever key).
+    /// Whether the file has a signature, with whatever key.
     package let isSigned: Bool
 
-    /// Reads a format from a file's first bytes, or returns `nil` where they begin no kernel that
-    /// `architecture` can load.
+    /// Reads a format from a file's first bytes, or returns `nil` if they are not the start of a
+    /// kernel that `architecture` can load.
     package init?(prefix: [UInt8], for architecture: Architecture) {
         guard let needs = architecture.kernelNeeds(prefix) else { return nil }
         self.needs = needs

@@ -3,11 +3,11 @@
 internal import CKexec
 internal import Glibc
 
-/// The system calls that change what is loaded: the only place of the program that can do harm.
+/// The system calls that change what is loaded: the only file that can do harm.
 ///
 /// Each call is timed, because the kexec lock is held for nearly all of it and a panic in that time
-/// gets no dump (kernel/crash_core.c, `__crash_kexec`): the call's duration bounds the unprotected
-/// window from above. Nothing here decides or retries.
+/// gets no dump (kernel/crash_core.c, `__crash_kexec`): the unprotected time is at most the
+/// duration of the call. Nothing here decides or retries.
 enum Kexec {
     /// How a load ended, and how long the system call took in microseconds.
     struct Attempt: Equatable {
@@ -19,8 +19,8 @@ enum Kexec {
 
     /// Asks the kernel whether it would load a file at all, without touching the crash image.
     ///
-    /// It loads the file as the kernel to reboot into, for which it is checked alike, signature
-    /// included, and unloads it again. Nothing may be loaded there before.
+    /// It loads the file as the kernel to reboot into, which makes the same checks, including the
+    /// signature, and unloads it again. No such kernel may be loaded before.
     ///
     /// The corresponding C function is `kexec_file_load`, without KEXEC_FILE_ON_CRASH.
     static func rehearse(kernel: CInt) -> CInt {
@@ -44,7 +44,7 @@ enum Kexec {
         return Attempt(errno: -result, microseconds: MonotonicClock.microseconds() - start)
     }
 
-    /// One piece of memory to be written by a load.
+    /// A range of memory that a load writes.
     struct Segment {
         /// What is written; zeros follow up to the end of `range`.
         let bytes: PinnedBytes
@@ -52,7 +52,7 @@ enum Kexec {
         let range: AddressRange
     }
 
-    /// Loads pieces of a crash kernel; what lies elsewhere in reserved memory stays.
+    /// Loads segments of a crash kernel; the rest of reserved memory is not touched.
     ///
     /// `flags` are added to KEXEC_ON_CRASH and the number of the architecture.
     ///
@@ -67,7 +67,7 @@ enum Kexec {
                 mem: UnsafeRawPointer(bitPattern: UInt(segment.range.start)),
                 memsz: UInt(segment.range.byteCount))
         }
-        // The buffers must live to the end of the call, and only `segments` keeps them.
+        // The buffers must live until the call ends, and only `segments` keeps them alive.
         return withExtendedLifetime(segments) {
             let start = MonotonicClock.microseconds()
             let result = unsafe ckexec_load(

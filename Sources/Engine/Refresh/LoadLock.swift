@@ -2,13 +2,14 @@
 
 internal import Glibc
 
-/// The lock that the distribution's own kdump tool holds while it loads or unloads; taken here too.
+/// The lock that the distribution's own kdump tool holds while it loads or unloads, and the engine,
+/// too.
 ///
-/// The kernel admits one load at a time, but a tool that unloads, does something else and then loads
-/// is not done in between. The lock is flock(2)'s, lasts as long as this object, and is only ever
-/// tried: who waits, and for how long, is the engine's business.
+/// The kernel admits one load at a time, but a tool that unloads, does something else and then
+/// loads is not finished in between. It is a flock(2) lock, lasts as long as this object, and is
+/// only ever tried: how long to wait is the engine's business.
 package final class LoadLock {
-    /// What came of trying to take it.
+    /// The result of trying to take it.
     enum Attempt {
         /// It is ours.
         case taken(LoadLock)
@@ -22,7 +23,7 @@ package final class LoadLock {
     package struct Holder: Hashable {
         /// The lock's file.
         package let path: String
-        /// The process that took it; `nil` where the kernel does not tell.
+        /// The process that took it; `nil` if the kernel does not say.
         package let pid: Int32?
     }
 
@@ -34,8 +35,8 @@ package final class LoadLock {
 
     /// Tries to take the lock of the kdump tool below `root`.
     ///
-    /// The file is opened each time: whoever removes it and creates another means that one. It is
-    /// never made here, where the service's sandbox lets nothing be written.
+    /// The file is opened each time, because somebody may have replaced it. It is never created
+    /// here: the service's sandbox does not allow that (see systemd/share-load-lock).
     ///
     /// The corresponding C functions are `open` and `flock`, with LOCK_EX and LOCK_NB.
     static func attempt(_ path: String, below root: SystemRoot) -> Attempt {
@@ -44,12 +45,12 @@ package final class LoadLock {
         guard descriptor >= 0 else { return .absent }
         let lock = LoadLock(descriptor)
         if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return .taken(lock) }
-        // A file system without locks has none that somebody could hold.
+        // On a file system without locks nobody can hold one.
         guard errno == EWOULDBLOCK else { return .absent }
         return .held(Holder(path: path, pid: lock.holder(below: root)))
     }
 
-    /// The process that took the lock, by the kernel's list of all locks.
+    /// The process that took the lock, from the kernel's list of all locks.
     private func holder(below root: SystemRoot) -> Int32? {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0, let text = try? root.text(of: "/proc/locks")
@@ -59,11 +60,12 @@ package final class LoadLock {
 
     /// Finds who holds a flock(2) lock on a file in the text of `/proc/locks` (proc(5)).
     ///
-    /// Only the inode is compared: on some file systems the device there is not the one stat(2) says.
+    /// Only the inode is compared: on some file systems the device there differs from that of
+    /// stat(2).
     static func holder(ofInode inode: UInt64, in text: String) -> Int32? {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
-            // One that waits has "->" in the second place.
+            // A waiting process has "->" as the second word.
             guard words.count >= 6, words[1] == "FLOCK",
                 words[5].split(separator: ":").last.flatMap({ UInt64($0) }) == inode
             else { continue }

@@ -2,23 +2,24 @@
 
 /// A reason why a refresh is not attempted, known before anything is dropped.
 ///
-/// `kexec_file_load` frees the old image first and only then finds out whether the new one can be
-/// loaded (kernel/kexec_file.c). So whatever can be found out beforehand is, and the image in place
-/// stays.
+/// `kexec_file_load` frees the old image first and only then finds out whether it can load the new
+/// one (kernel/kexec_file.c). So every check that can be made in advance is made, and the image in
+/// place stays.
 package enum Obstacle: Error, Hashable {
     /// No kernel was named, and no kdump service that names one is installed.
     case noSource
-    /// The distribution's kdump service is switched off, by a variable of a file.
+    /// The distribution's kdump service is switched off by a variable of a file.
     case notWanted(path: String, variable: String)
-    /// The distribution's kdump service has the firmware keep the dump, by a variable of a file.
+    /// The distribution's kdump service uses firmware-assisted dump, by a variable of a file.
     case firmwareAssisted(path: String, variable: String)
     /// A file of the distribution's configuration cannot be read; why.
     case unreadableConfiguration(path: String, because: String)
-    /// A file of the distribution's configuration has shell in it that is not read here.
+    /// A file of the distribution's configuration contains shell code that is not supported.
     case foreignConfiguration(path: String, line: Int, what: String)
-    /// A file of the distribution's configuration has kexec(8) load other than a reload does.
+    /// A file of the distribution's configuration has an option of kexec(8) that a reload cannot
+    /// follow.
     case foreignOption(path: String, variable: String, option: String)
-    /// By the rules of a file, no kernel of that release is there.
+    /// By the rules of a file, there is no kernel of that release.
     case noKernel(path: String, release: String)
     /// No command line was named, and that of the loaded image is not known; why.
     case noCommandLine(because: String)
@@ -28,31 +29,32 @@ package enum Obstacle: Error, Hashable {
     case noLoadsLeft
     /// A file cannot be opened or read; why.
     case unreadable(ImageFile.Role, path: String, because: String)
-    /// A path names no regular file.
+    /// A path is not that of a regular file.
     case notAFile(ImageFile.Role, path: String)
-    /// A file holds nothing.
+    /// A file is empty.
     case empty(ImageFile.Role, path: String)
-    /// A file is open for writing somewhere, which `kexec_file_load` refuses after the drop.
+    /// A file is open for writing; `kexec_file_load` would refuse it after it has dropped the old
+    /// image.
     case beingWritten(ImageFile.Role, path: String)
-    /// The kernel file has no format that this architecture's `kexec_file_load` takes.
+    /// The kernel file has no format that `kexec_file_load` accepts on this architecture.
     case notAKernel(path: String)
-    /// The kernel file has no signature, and a locked-down kernel loads no other.
+    /// The kernel file has no signature, and the machine is locked down.
     case unsigned(path: String)
-    /// The kernel file has a signature that a locked-down kernel refuses; why.
+    /// The kernel file has a signature that the locked-down machine refuses; why.
     case refused(path: String, because: String)
-    /// The machine is locked down, and whether it takes the kernel file cannot be tried, because
-    /// another kernel is loaded to reboot into.
+    /// The machine is locked down, and whether it accepts the kernel file cannot be tried, because
+    /// a kernel to reboot into is loaded.
     case untried(path: String)
-    /// The command line is longer than the crash kernel takes, both in bytes.
+    /// The command line is longer than the crash kernel accepts, both in bytes.
     case commandLineTooLong(length: Int, limit: Int)
     /// Kernel and initrd together do not fit into reserved memory, both in bytes.
     case tooLarge(needed: UInt64, reserved: UInt64)
-    /// What was looked at are the files of another machine.
+    /// The files that were read belong to another machine.
     case anotherMachine
 }
 
 extension Obstacle: CustomStringConvertible {
-    /// What helps where the distribution's configuration does not.
+    /// What to do if the distribution's configuration cannot be used.
     private static let remedy = "set KDUMP_HOTPLUGD_KERNEL in /etc/default/kdump-hotplugd"
 
     /// One sentence: what, where, and what to do.

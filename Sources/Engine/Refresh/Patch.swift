@@ -2,10 +2,10 @@
 
 internal import Glibc
 
-/// A patch that is ready to be loaded: its plan, and every byte of it in memory that stays.
+/// A patch that is ready to be loaded: its plan, with every byte in locked memory.
 ///
-/// Preparing reads, and drops nothing; `run()` is the one moment of danger. `replay` is the way back
-/// from a load that failed after the kernel had let go of the image, which is still lying there.
+/// Preparing one only reads; `run()` is the moment of danger. `replay()` is the way back if the
+/// load failed after the kernel had dropped the image: its bytes are still in reserved memory.
 struct Patch {
     private let plan: PatchPlan
     /// The edits that are segments of their own.
@@ -16,13 +16,13 @@ struct Patch {
     private let root: SystemRoot
 
     /// KEXEC_CRASH_HOTPLUG_SUPPORT of include/uapi/linux/kexec.h, since 6.10.
-    private static let keepUp: UInt = 0x8
+    private static let hotplug: UInt = 0x8
     /// KEXEC_UPDATE_ELFCOREHDR, the same before that, since 6.6.
-    private static let keepUpBefore: UInt = 0x4
+    private static let formerHotplug: UInt = 0x4
 
     /// Reads what a plan needs of the image that is loaded.
     ///
-    /// - Throws: Why it cannot be read, or that another image is loaded by now.
+    /// - Throws: Why it cannot be read, or that another image has been loaded meanwhile.
     static func prepare(
         _ plan: PatchPlan, below root: SystemRoot, laidOut layout: KernelLayout,
         within reserved: AddressRanges
@@ -31,10 +31,10 @@ struct Patch {
             return try Tries.settled { () throws(Unknowable) in
                 try Kcore.observe(below: root) { kcore throws(Unknowable) in
                     let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
-                    let isNamedSo = layout.image.hotplugSupport != nil
+                    let hasNewField = layout.image.hotplugSupport != nil
                     return try Patch(
                         plan, copies: copies, below: root,
-                        flags: isNamedSo ? [keepUp, keepUpBefore] : [keepUpBefore, keepUp])
+                        flags: hasNewField ? [hotplug, formerHotplug] : [formerHotplug, hotplug])
                 }
             }
         } catch {
@@ -42,7 +42,7 @@ struct Patch {
         }
     }
 
-    /// Reads what is listed with the bytes that are there, and makes the edits in it.
+    /// Reads what is listed as it is, and makes the edits in it.
     private static func copies(
         _ plan: PatchPlan, in kcore: Kcore, laidOut layout: KernelLayout,
         within reserved: AddressRanges
@@ -53,7 +53,7 @@ struct Patch {
         try rewrite(copies, by: plan)
         let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
         guard kimage == plan.image.kimage else {
-            // A kernel that updates the image hides it for as long as it writes.
+            // A kernel that updates the image hides it while it writes.
             throw Unknowable("another program has just loaded another one", mayPass: kimage == nil)
         }
         return copies
@@ -69,8 +69,8 @@ struct Patch {
             guard let bytes = PinnedBytes(edit.bytes) else { throw Patch.noMemory }
             return Kexec.Segment(bytes: bytes, range: edit.range)
         }
-        // A kernel that did not keep the image up is not made to: it would write its own kind of
-        // header, without what kexec-tools' has of the first MiB.
+        // A kernel that did not update the image before must not start to: it would write its own
+        // kind of header, without what kexec-tools' says about the first MiB.
         self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
     }
 
@@ -88,7 +88,7 @@ struct Patch {
         return Kexec.Segment(bytes: bytes, range: range)
     }
 
-    /// Makes the edits that are no segments of their own in copies of the pages around them.
+    /// Makes those edits that are not segments of their own, in copies of the pages around them.
     private static func rewrite(
         _ copies: [Kexec.Segment], by plan: PatchPlan
     ) throws(Unknowable) {
@@ -102,18 +102,18 @@ struct Patch {
         }
     }
 
-    /// All that is listed.
+    /// Everything that is listed.
     var segments: [Kexec.Segment] { edited + copies }
 
     /// Loads the patch over the image.
     ///
-    /// A flag that the kernel does not know is refused before anything is dropped (kernel/kexec.c,
-    /// `kexec_load_check`), so it is tried and not tabulated by version. The field of `struct kimage`
-    /// that came with the one or the other says which to try first: a try counts as a load where
-    /// `kernel.kexec_load_limit_panic` limits them.
+    /// The kernel refuses an unknown flag before it drops anything (kernel/kexec.c,
+    /// `kexec_load_check`), so flags are tried and not tabulated by version. Each came with a field
+    /// of `struct kimage`, which says which to try first: every try counts against
+    /// `kernel.kexec_load_limit_panic`.
     func run() -> Kexec.Attempt { load(segments, where: { isLoaded }) }
 
-    /// Loads the whole image again, with the edits, from what lies in reserved memory.
+    /// Loads the whole image again, with the edits, from its own bytes in reserved memory.
     ///
     /// - Throws: Why it cannot be read.
     func replay() throws(PatchObstacle) -> Kexec.Attempt {
@@ -143,8 +143,7 @@ struct Patch {
         return load(edited + whole, where: { true })
     }
 
-    /// Loads segments with the first of the flags that the kernel knows, as long as another try
-    /// `mayHelp`.
+    /// Loads segments with the first flag that the kernel knows, as long as another try `mayHelp`.
     private func load(
         _ segments: [Kexec.Segment], where mayHelp: () -> Bool
     ) -> Kexec.Attempt {
@@ -157,6 +156,6 @@ struct Patch {
         }
     }
 
-    /// Whether a crash kernel is loaded; not where the kernel does not say.
+    /// Whether a crash kernel is loaded; false if the kernel does not say.
     private var isLoaded: Bool { (try? KernelSupport(of: root))?.isLoaded == true }
 }

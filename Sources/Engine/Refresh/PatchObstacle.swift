@@ -2,43 +2,44 @@
 
 internal import Glibc
 
-/// A reason why the loaded image is not patched but loaded again as a whole.
+/// A reason why the loaded image is reloaded and not patched.
 ///
-/// It bars the better of two ways, not both: `Obstacle` is what bars a reload.
+/// It prevents only a patch, which is the better way; an `Obstacle` prevents a reload.
 package enum PatchObstacle: Error, Hashable {
-    /// The operator does not want patches.
+    /// The operator has switched patches off.
     case switchedOff
-    /// What a patch of this architecture's images must write is not known.
+    /// Images of this architecture are not patched yet.
     case architecture(Architecture)
-    /// A locked-down kernel takes whole signed files only.
+    /// The machine is locked down, so the kernel loads only whole signed files.
     case lockedDown
     /// `kernel.kexec_load_disabled` is 1.
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
     case noLoadsLeft
-    /// The image holds the keys of an encrypted dump target, which only its own load protects.
+    /// The image holds the keys of an encrypted dump target, which a patch would not protect.
     case encryptedTarget
-    /// The image cannot be looked at, or is not what a patch could work with; why.
+    /// The image cannot be read, or a patch cannot work with it; why.
     case imageNotUnderstood(because: String)
-    /// Where the digest is, or what it covers, is not certain.
+    /// It is not certain where the digest is or what it covers.
     case digestNotUnderstood
-    /// The machine as it is now is not known; why.
+    /// It is not known what the machine is like now; why.
     case machineNotKnown(because: String)
-    /// The new core header is larger than the place of the old one, both in bytes.
+    /// The new core header is larger than the room of the old one, both in bytes.
     case headerTooLarge(needed: UInt64, room: UInt64)
-    /// The kernel would put its own pages over parts of the image, sizes in bytes.
+    /// The kernel would put its own pages over parts of the image; sizes in bytes.
     case holeTooSmall(needed: UInt64, free: UInt64)
     /// A patch of this image has failed before.
     case failedBefore
-    /// The kernel, or what filters the daemon's calls, refuses `kexec_load` whatever is loaded; the
-    /// error number.
+    /// The kernel or a system call filter refuses `kexec_load`, whatever is loaded; the error
+    /// number.
     case refused(errno: CInt)
 
-    /// The error numbers that no other image and no later moment changes: the kernel was built without
-    /// the call, or a filter, a missing capability or a security module forbids it.
+    /// The error numbers that do not depend on the image or the moment: the kernel was built
+    /// without the call, or a filter, a missing capability or a security module forbids it.
     private static let lasting: Set<CInt> = [ENOSYS, EPERM, EACCES]
 
-    /// What a failed `kexec_load` bars until the next boot; `nil` where it bars nothing but itself.
+    /// The obstacle that a failed `kexec_load` is until the next boot; `nil` if it means nothing
+    /// for later patches.
     init?(lastingRefusal errno: CInt) {
         guard PatchObstacle.lasting.contains(errno) else { return nil }
         self = .refused(errno: errno)
@@ -46,7 +47,7 @@ package enum PatchObstacle: Error, Hashable {
 }
 
 extension PatchObstacle: CustomStringConvertible {
-    /// One sentence: what, and what to do where anything can be done.
+    /// One sentence: what, and what to do if anything can be done.
     package var description: String {
         switch self {
         case .switchedOff:

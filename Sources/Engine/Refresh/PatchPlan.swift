@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A patch on paper: what to write where, for an image and a machine that were seen; pure.
+/// What a patch writes where, for an image and a machine as observed; pure.
 ///
-/// Everything that bars a patch is found here, before any memory is read for it.
+/// Everything that prevents a patch is found here, before any memory is read for it.
 struct PatchPlan: Equatable {
     /// What is written.
     let edits: [Edit]
-    /// What is listed beside the edits' own segments, with what is there, by address.
+    /// What is listed in addition to the edits' own segments, with its present contents, by
+    /// address.
     let copies: [AddressRange]
     /// Whether purgatory's digest must be looked for before the patch can be prepared.
     let isDigestUnfound: Bool
@@ -15,7 +16,7 @@ struct PatchPlan: Equatable {
     /// The architecture it is for.
     let architecture: Architecture
 
-    /// Plans a patch of the image that was seen, so that it describes the machine that was seen.
+    /// Plans a patch after which the observed image describes the observed machine.
     ///
     /// - Throws: The first obstacle found.
     init(for seen: Observation, notes: Fact<ProcessorNotes>) throws(PatchObstacle) {
@@ -72,7 +73,7 @@ struct PatchPlan: Equatable {
         }
     }
 
-    /// All of the image but what the edits replace, in as few pieces as possible.
+    /// All of the image except what the edits replace, in as few pieces as possible.
     var rest: [AddressRange] {
         AddressRanges(SegmentPlan.untouched(of: image, by: edits) + copies).ranges
     }

@@ -4,15 +4,15 @@ internal import Glibc
 
 /// Bytes that are in memory and stay there, on pages of their own.
 ///
-/// The kernel copies them while the machine is unprotected, and a page that has to be fetched first
-/// would lengthen that time.
+/// The kernel copies them while the machine is unprotected, and page faults would make that time
+/// longer.
 @safe final class PinnedBytes {
     /// Where they are.
     let address: UnsafeMutableRawPointer
     /// How many there are.
     let count: Int
 
-    /// Makes room for `count` zeros, or returns `nil` where there is no memory.
+    /// Allocates `count` zeros, or returns `nil` if there is not enough memory.
     ///
     /// The corresponding C functions are `mmap`, with MAP_POPULATE, and `mlock`.
     init?(count: Int) {
@@ -22,7 +22,8 @@ internal import Glibc
         guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { return nil }
         unsafe address = pages
         self.count = count
-        // A whole image may be more than may be locked; it has been touched, which is nearly as good.
+        // A whole image may exceed the limit for locked memory. Its pages are present, which is
+        // nearly as good.
         _ = unsafe mlock(pages, max(count, 1))
     }
 

@@ -2,18 +2,18 @@
 
 /// How purgatory's table and digest change so that they no longer cover what is edited; pure.
 ///
-/// An edited part is taken out at the first patch instead of making a new digest at each. Kernels since
-/// 6.6 leave the core header out from the beginning, for the same reason: it changes. Then a later
-/// patch touches one segment and needs no digest at all, and nothing is lost: a damaged header under
-/// the digest gives no dump, because purgatory hangs; one that is not gives most of it, and the audit
-/// compares it with the machine in any case.
+/// The first patch takes the edited parts out of the digest, so that later ones need no digest and
+/// list only one segment. Kernels since 6.6 leave the core header out from the start, for the same
+/// reason. Nothing is lost: with a damaged header that is covered, purgatory hangs and there is no
+/// dump; with one that is not covered, there is most of a dump, and the audit compares it with the
+/// machine anyway.
 struct PurgatoryDigestEdits: Equatable {
-    /// The new table and the new digest; none where nothing that is edited is covered.
+    /// The new table and the new digest; empty if the digest covers nothing that is edited.
     let edits: [Edit]
-    /// Whether the digest's place and value must be looked for first, by a thorough look.
+    /// Whether the address and value of the digest must first be found by a thorough look.
     ///
-    /// The new value was computed when the image was last found whole, and not for the patch: what
-    /// has been damaged since gets no new digest, and the audit after the patch finds it.
+    /// The new value was computed when the image was last found whole, and not for the patch. So
+    /// damage since then is not hidden by a new digest, and the check after the patch finds it.
     let isDigestUnfound: Bool
 
     /// Plans the change for `image`, in which other `edits` are made.
@@ -36,7 +36,7 @@ struct PurgatoryDigestEdits: Equatable {
         else { throw .digestNotUnderstood }
         var changes = [Edit(of: PurgatoryDigestEdits.table(of: rest), at: digest.table)]
         if let found = digest.found {
-            // It was computed without exactly what is taken out.
+            // It was computed without exactly the parts that are now taken out.
             guard Set(found.edited) == Set(covered) else { throw .digestNotUnderstood }
             changes.append(Edit(of: found.withoutEdited, at: found.place))
         }

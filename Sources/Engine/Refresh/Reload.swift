@@ -4,21 +4,21 @@ internal import Glibc
 
 /// A reload that has passed every check which can be made while the old image is still loaded.
 ///
-/// Preparing one opens both files, holding them reads them into memory, and neither drops anything;
-/// `run()` is the one moment of danger. It does not decide whether a reload is wanted, and does not
+/// Preparing one opens both files, and holding them reads them into memory; neither drops anything.
+/// `run()` is the moment of danger. It does not decide whether a reload is needed, and does not
 /// retry.
 struct Reload {
     private let kernel: ImageFile
     private let initrd: ImageFile?
     /// The capture kernel's, without `elfcorehdr=`.
     let commandLine: String
-    /// The kernel's path, where the load must be rehearsed because the machine is locked down.
+    /// The kernel's path, if the load must be rehearsed because the machine is locked down.
     private let rehearsal: String?
 
     /// Prepares to load what is configured in place of what was seen.
     ///
     /// `remembered` is the command line of the last image that could be read.
-    /// - Throws: The first obstacle found; it may be that nothing was `found` to be configured.
+    /// - Throws: The first obstacle, which may be that no configuration was `found`.
     static func prepare(
         _ found: Result<Configuration, Obstacle>, remembered: String?, insteadOf seen: Observation
     ) throws(Obstacle) -> Reload {
@@ -54,8 +54,9 @@ struct Reload {
             rehearsal: isLockedDown ? source.kernel : nil)
     }
 
-    /// The command line: the one that was named, else that of the image that is loaded, else of the
-    /// last one that was, else the distribution's; and behind it whatever it lacks on this machine.
+    /// The command line: the configured one, else that of the loaded image, else that of the last
+    /// image that could be read, else the distribution's; then the parameters that it lacks on this
+    /// machine.
     private static func commandLine(
         _ configuration: Configuration, remembered: String?, insteadOf seen: Observation
     ) throws(Obstacle) -> String {
@@ -80,15 +81,16 @@ struct Reload {
         return "no image could be read"
     }
 
-    /// Makes both files ready for the moment of danger.
+    /// Prepares both files for the moment of danger.
     ///
-    /// - Throws: The obstacle that one of them is.
+    /// - Throws: An obstacle if one of them cannot be loaded.
     func hold() throws(Obstacle) {
         try kernel.hold()
         try initrd?.hold()
         guard let path = rehearsal else { return }
-        // A refusal after the drop would cost the image in place. The rehearsal holds the kexec lock
-        // as long as a load does; it is worth that only where refusal is likely.
+        // If the kernel refused the file during the load, the old image would be lost. The
+        // rehearsal holds the kexec lock as long as a load, which is worth it only if a refusal is
+        // likely.
         let refusal = Kexec.rehearse(kernel: kernel.descriptor)
         if refusal != 0 && refusal != EBUSY {
             throw .refused(path: path, because: SystemError.words(for: refusal))
@@ -97,7 +99,7 @@ struct Reload {
 
     /// Loads the prepared files over whatever is loaded.
     func run() -> Kexec.Attempt {
-        // A file closes with its last reference, and the kernel reads both to the end of the call.
+        // A file closes with its last reference, and the kernel reads both until the call ends.
         withExtendedLifetime((kernel, initrd)) {
             Kexec.loadFile(
                 kernel: kernel.descriptor, initrd: initrd?.descriptor, commandLine: commandLine)

@@ -2,30 +2,30 @@
 
 /// Which parts of an image a patch lists, so that the kernel's own pages hit none; pure.
 ///
-/// For each load the kernel takes pages for itself (page tables, a copy of its note): the lowest ones
-/// of reserved memory that no *listed* segment covers (kernel/kexec_core.c,
-/// `kimage_alloc_crash_control_pages`). What is resident and not listed is not safe from that. So the
-/// lowest hole must be large, and what small parts lie below it must be listed, with the bytes they
-/// have.
+/// For each load the kernel takes pages for itself (page tables, a copy of vmcoreinfo): the lowest
+/// ones of reserved memory that no *listed* segment covers (kernel/kexec_core.c,
+/// `kimage_alloc_crash_control_pages`). It may overwrite what is resident and not listed. So the
+/// lowest hole must be large, and small parts below it must be listed with their present contents.
 struct SegmentPlan: Equatable {
-    /// What is listed beside the edits' own segments, by address.
+    /// What is listed in addition to the edits' own segments, by address.
     let copies: [AddressRange]
 
     /// KEXEC_SEGMENT_MAX of include/linux/kexec.h.
     static let mostSegments = 16
-    /// How large a part may be and still be listed only because it lies low.
+    /// The largest part that is listed only because it is below the hole, in bytes.
     ///
-    /// Copying it lengthens the unprotected time, under one millisecond for 1 MiB.
+    /// Copying it adds to the unprotected time: under one millisecond for 1 MiB.
     private static let largestCopy: UInt64 = 1 << 20
-    /// How many times more the hole must hold than the kernel took of it at the last load.
+    /// How many times as much as the kernel took at the last load the hole must hold.
     private static let margin: UInt64 = 4
-    /// What the hole must hold in any case.
+    /// What the hole must hold in any case, in bytes.
     private static let least: UInt64 = 64 << 10
 
     /// Plans the list for `edits` of `image` in the reserved range `hole`.
     ///
-    /// `controlBytes` are what the kernel may take beyond a multiple of what it took at the last load.
-    /// - Throws: Why there is none.
+    /// `controlBytes` is what the kernel may need in addition to a multiple of what it took last
+    /// time.
+    /// - Throws: Why there is no such list.
     init(
         for image: ResidentImage, edits: [Edit], in hole: AddressRange, pageSize: UInt64,
         controlBytes: UInt64
@@ -59,10 +59,9 @@ struct SegmentPlan: Equatable {
         return image.parts.map(\.range).filter { !replaced.contains($0.start) }
     }
 
-    /// How many bytes the kernel may want for itself.
+    /// How many bytes the kernel may need for its own pages, going by what the last load took.
     ///
-    /// It says what the last load took; what it takes for memory that has come since, the architecture
-    /// adds.
+    /// `controlBytes` covers memory that has been added since.
     private static func needed(of image: ResidentImage, in hole: AddressRange) -> UInt64 {
         let listed = AddressRanges(image.kimage.segments.map(\.range))
         let below = AddressRange(start: hole.start, end: min(image.kimage.controlPage, hole.end))
@@ -79,7 +78,7 @@ extension AddressRange {
 }
 
 extension ResidentImage {
-    /// Whether the pages that the kernel took for itself lie in no part of the image.
+    /// Whether the pages that the kernel took for itself are outside all parts of the image.
     func sparesItsParts(in hole: AddressRange) -> Bool {
         let end = min(kimage.controlPage, hole.end)
         let listed = AddressRanges(kimage.segments.map(\.range))

@@ -163,7 +163,7 @@ import Testing
     }
 
     /// What follows from a verdict: a refresh at a routine look, one after a hotplug, loads where the
-    /// kernel keeps the image up and where it does not, a patch.
+    /// kernel updates the image itself and where it does not, a patch.
     @Test func policy() {
         let (lossy, need) = (VerdictTests.lossy, VerdictTests.need)
         let table: [(Verdict, String)] = [
@@ -181,6 +181,7 @@ import Testing
                 (verdict.needsLoads(keptUp: false), "n"), (verdict.isPatchable, "p"),
             ]
             #expect(String(marks.map { $0.0 ? $0.1 : "-" }) == expected, "\(verdict)")
+            #expect(verdict.needsRefresh(on: .request) == verdict.needsRefresh(on: .routine))
             #expect(verdict.mayNeedReload == (verdict != .unsupported && verdict != .neverStale))
         }
     }

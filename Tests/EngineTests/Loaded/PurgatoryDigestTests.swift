@@ -23,17 +23,4 @@ import Testing
         #expect(
             try machine.audit(.cheap, digest: elsewhere).finding.value?.image?.digest?.found == nil)
     }
-
-    @Test func isOvertakenBeforeItComputesADigest() throws {
-        var asked = 0
-        let report = try LoadedMachine().audit(isOvertaken: {
-            asked += 1
-            return asked == 2
-        })
-        let image = try #require(report.finding.value?.image)
-        #expect(asked == 2 && report.byteCount < 0x6_0000)
-        let reason = "newer events came before the digest was computed"
-        #expect(image.integrity == .unknown(because: reason))
-        #expect(report.coverage(of: try LoadedMachine().live).value?.isExact == true)
-    }
 }

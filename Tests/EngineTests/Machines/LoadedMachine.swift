@@ -178,15 +178,18 @@ extension LoadedMachine {
     /// Audits the machine as it would be below `/`.
     func audit(
         _ depth: Engine.Depth = .thorough, on architecture: Architecture = .x86,
-        digest: PurgatoryDigest? = nil, isOvertaken: () -> Bool = { false }
+        digest: PurgatoryDigest? = nil
     ) throws -> Audit.Report {
         let machine = try recorded()
         var audit = Audit(below: machine.root, digest: digest, architecture: architecture)
         var report = audit.run(reserved: [LoadedMachine.reserved], live: live)
-        guard depth != .cheap, let layout = audit.layout else { return report }
-        _ = try report.computeDigest(
-            below: machine.root, laidOut: layout,
-            within: AddressRanges([LoadedMachine.reserved]), isOvertaken: isOvertaken)
+        guard depth != .cheap, let layout = audit.layout, var work = report.work else {
+            return report
+        }
+        var tries = Tries()
+        try report.computeDigest(
+            by: &work, below: machine.root, laidOut: layout,
+            within: AddressRanges([LoadedMachine.reserved]), tries: &tries, beat: {})
         return report
     }
 }

@@ -61,7 +61,7 @@ package struct CheckReport: Decodable, Sendable {
     package let commandLine: CommandLine?
     package let memory: Memory?
     package let cpus: Processors?
-    package let kernelKeepsUp: Bool
+    package let kernelUpdates: Bool
     package let refresh: String
     package let obstacles: [String]
     package let patchObstacle: String?

@@ -3,16 +3,16 @@
 /// What a reload is to load, and who says so.
 ///
 /// First come the operator's own settings, then what the distribution's kdump service is configured
-/// to load. It is read again each time it is needed: a kernel upgrade moves links, and an
-/// administrator edits files, without telling anybody.
+/// to load. It is read each time it is needed, because nobody tells us when a kernel upgrade moves
+/// links or an administrator edits files.
 package struct Configuration: Equatable {
-    /// The files, and the command line where the operator named one.
+    /// The files, and the command line if the operator has set one.
     package let source: ImageSource
-    /// The file that says so; `nil` where the operator's settings do.
+    /// The file that says so; `nil` if the operator's settings do.
     package let file: String?
-    /// The command line that the distribution's own service would load with.
+    /// The command line that the distribution's own service would use.
     ///
-    /// The image in place comes first: its command line is what the administrator really loaded.
+    /// That of the image in place comes first, because the administrator has really loaded that.
     package let commandLine: Fact<String>
 
     /// What the operator's settings say.
@@ -32,7 +32,7 @@ package struct Configuration: Equatable {
     /// Finds out what to load on the machine below `root`: what is `named`, else what its
     /// distribution has configured.
     ///
-    /// - Throws: The obstacle that a lack of it, or a file that cannot be read here, is.
+    /// - Throws: An obstacle if nothing is configured, or if the configuration cannot be read.
     static func find(
         named source: ImageSource?, below root: SystemRoot, on architecture: Architecture
     ) throws(Obstacle) -> Configuration {
@@ -65,6 +65,6 @@ protocol DistributionFamily {
 
     /// Finds out what its kdump service would load.
     ///
-    /// - Throws: The obstacle that is in the way.
+    /// - Throws: The obstacle that prevents a reload of that.
     func configuration() throws(Obstacle) -> Configuration
 }

@@ -9,9 +9,9 @@ struct ConfigurationFile {
     let path: String
     private let assignments: ShellAssignments
 
-    /// Reads a file; one that is not there sets nothing.
+    /// Reads a file; a missing one sets nothing.
     ///
-    /// - Throws: The obstacle that a file is which cannot be read, by us or at all.
+    /// - Throws: An obstacle if the file cannot be read or contains unsupported shell code.
     init(
         _ path: String, below root: SystemRoot, vocabulary: Set<String>,
         already: [String: String] = [:]
@@ -24,7 +24,7 @@ struct ConfigurationFile {
             throw .unreadableConfiguration(
                 path: path, because: SystemError.words(for: error.errno))
         } catch {
-            // As the distributions' own tools do: they go on with their defaults.
+            // The file is missing: like the distributions' tools, use the defaults.
         }
         do throws(ShellAssignments.Flaw) {
             assignments = try ShellAssignments(bytes, vocabulary: vocabulary, already: already)
@@ -33,12 +33,12 @@ struct ConfigurationFile {
         }
     }
 
-    /// The value of a variable; empty where it is not set.
+    /// The value of a variable; empty if it is not set.
     subscript(name: String) -> String { assignments[name] }
 
-    /// Options of kexec(8) that choose how an image is loaded, and not what.
+    /// Options of kexec(8) that say how an image is loaded, and not which one.
     ///
-    /// The load is one `kexec_file_load` whatever they say; the image is the same.
+    /// A reload is one `kexec_file_load` whatever they say; the image is the same.
     private static let harmless: Set<Substring> = [
         "-s", "--kexec-file-syscall", "-c", "--kexec-syscall", "-a", "--kexec-syscall-auto",
         "-d", "--debug", "--args-linux", "--elf32-core-headers", "--elf64-core-headers",
@@ -47,7 +47,7 @@ struct ConfigurationFile {
 
     /// Makes sure that a variable holds no option of kexec(8) that a reload would have to follow.
     ///
-    /// - Throws: The obstacle that the first such option is.
+    /// - Throws: An obstacle for the first such option.
     func refuseOptions(in name: String) throws(Obstacle) {
         let options = self[name].split { " \t\n".contains($0) }
         if let option = options.first(where: { !ConfigurationFile.harmless.contains($0) }) {
@@ -56,11 +56,11 @@ struct ConfigurationFile {
     }
 }
 
-/// What the families ask the running kernel.
+/// What the families need to know from the running kernel.
 extension SystemRoot {
     /// The release of the running kernel, as `uname -r` prints it.
     ///
-    /// - Throws: The obstacle that a missing one is.
+    /// - Throws: An obstacle if it cannot be read.
     func kernelRelease() throws(Obstacle) -> String {
         let file = "/proc/sys/kernel/osrelease"
         guard let release = try? line(of: file), !release.isEmpty else {

@@ -2,13 +2,13 @@
 
 /// Debian's and Ubuntu's kdump-tools: `/etc/default/kdump-tools`.
 ///
-/// The rules are those of `kdump-config load` (kdump-tools 1.8.1 and 1.10.7), except that it makes an
-/// initrd where none is, and a reload does not.
+/// The rules are those of `kdump-config load` (kdump-tools 1.8.1 and 1.10.7), except that it makes
+/// a missing initrd, and a reload does not.
 struct DebianConfiguration: DistributionFamily {
     let root: SystemRoot
     let architecture: Architecture
 
-    /// What configures it.
+    /// The configuration file.
     static let file = "/etc/default/kdump-tools"
     private static let state = "/var/lib/kdump"
     private static let vocabulary: Set<String> = [
@@ -23,7 +23,7 @@ struct DebianConfiguration: DistributionFamily {
 
     /// Only `kdump-config try-reload`, which the rule calls, takes it; load and unload do not.
     var lock: String {
-        // Where the file cannot be read here, the directory most likely is the usual one.
+        // If the file cannot be read, it is most likely the usual directory.
         let directory = (try? settings())?["KDUMP_COREDIR"] ?? ""
         return (directory.isEmpty ? "/var/crash" : directory) + "/kdump_lock"
     }
@@ -71,8 +71,8 @@ struct DebianConfiguration: DistributionFamily {
 
     /// Returns `path`, except that kdump-tools' own links lead to the files of the running kernel.
     ///
-    /// `kdump-config` turns them there before each load; after a kernel upgrade they may still, or
-    /// already, lead to another.
+    /// `kdump-config` points them there before each load; after a kernel upgrade they may point to
+    /// an older or a newer kernel.
     private func followed(_ path: String, if own: String, _ wanted: String) -> String {
         path == own && root.link(at: own) != wanted ? wanted : path
     }
@@ -83,7 +83,7 @@ struct DebianConfiguration: DistributionFamily {
         let added = file["KDUMP_CMDLINE_APPEND"]
         guard case .known(let line) = base else { return base }
         let whole = line + " " + (added.isEmpty ? usuallyAdded : added)
-        // kdump-config hands the line to a shell once more, between double quotes.
+        // kdump-config passes the line through a shell once more, in double quotes.
         guard let evaluated = DebianConfiguration.evaluated(whole) else {
             return .unknown(because: "kdump-config would interpret its quotes, $ or ` as shell")
         }
@@ -98,7 +98,7 @@ struct DebianConfiguration: DistributionFamily {
             .joined(separator: " ")
     }
 
-    /// What a shell makes of `text` between double quotes; `nil` where it leaves them.
+    /// What a shell makes of `text` in double quotes; `nil` if the text ends the quotes.
     private static func evaluated(_ text: String) -> String? {
         var isEscaped = false
         for character in text {
@@ -109,7 +109,7 @@ struct DebianConfiguration: DistributionFamily {
         return (try? ShellAssignments(assignment, vocabulary: []))?["LINE"]
     }
 
-    /// What is appended where nothing is configured: kdump-tools has it built in.
+    /// What is appended if nothing is configured: the default of kdump-tools.
     private var usuallyAdded: String {
         let all = "reset_devices systemd.unit=kdump-tools-dump.service"
         switch architecture {

@@ -2,9 +2,9 @@
 
 /// The kdump-utils of Fedora, RHEL and their kin: `/etc/kdump.conf` and `/etc/sysconfig/kdump`.
 ///
-/// The rules are those of `kdumpctl start` (kdump-utils 1.0.61). Left out of the command line are
-/// the pretimeout of watchdog drivers, whose names take modprobe's database, and that AWS Graviton
-/// does without `irqpoll`. Which files are loaded is `FedoraImage`'s business.
+/// The rules are those of `kdumpctl start` (kdump-utils 1.0.61), with two exceptions in the command
+/// line: the pretimeout of watchdog drivers, whose names are in modprobe's database, and AWS
+/// Graviton, which gets no `irqpoll`. Which files are loaded is `FedoraImage`'s business.
 struct FedoraConfiguration: DistributionFamily {
     let root: SystemRoot
     let architecture: Architecture
@@ -16,7 +16,7 @@ struct FedoraConfiguration: DistributionFamily {
         "KDUMP_KERNELVER", "KDUMP_KMSGLOGLVL", "KDUMP_STDLOGLVL", "KDUMP_SYSLOGLVL", "KEXEC_ARGS",
         "MKDUMPRD_ARGS",
     ]
-    /// What kdumpctl removes where the file does not say it.
+    /// What kdumpctl removes if the file does not say.
     private static let usuallyRemoved = "hugepages hugepagesz slub_debug"
     /// What it always removes: what would fail or hang in the capture kernel.
     private static let alwaysRemoved: Set<Substring> = [
@@ -29,7 +29,7 @@ struct FedoraConfiguration: DistributionFamily {
         root.isFile("/usr/bin/kdumpctl") && root.isFile("/etc/kdump.conf")
     }
 
-    /// Where there is no such directory, kdumpctl has one in /tmp, which the service does not share.
+    /// If that directory is missing, kdumpctl uses /tmp, which the service does not share.
     var lock: String { "/run/lock/kdump" }
 
     func configuration() throws(Obstacle) -> Configuration {
@@ -47,7 +47,7 @@ struct FedoraConfiguration: DistributionFamily {
         let own = file["KDUMP_COMMANDLINE"]
         let base = own.isEmpty ? root.kernelCommandLine : .known(own)
         guard case .known(let line) = base else { return base }
-        // kdumpctl splits by xargs, to which these mean something and to the kernel nothing.
+        // kdumpctl splits with xargs, for which these are special; for the kernel they are not.
         guard !line.contains(where: { "'\\".contains($0) }),
             var kept = KernelParameters(closed: line),
             let removed = KernelParameters(closed: file["KDUMP_COMMANDLINE_REMOVE"])
@@ -61,7 +61,7 @@ struct FedoraConfiguration: DistributionFamily {
         return .known(all.joined(separator: " ").split(separator: " ").joined(separator: " "))
     }
 
-    /// A parameter with quotes around its value where that has blanks.
+    /// A parameter, with quotes around its value if that has spaces.
     private func requoted(_ parameter: KernelParameters.Parameter) -> String {
         guard let value = parameter.value, value.contains(where: { " \t".contains($0) }) else {
             return parameter.bare
@@ -69,10 +69,10 @@ struct FedoraConfiguration: DistributionFamily {
         return "\(parameter.name)=\"\(value)\""
     }
 
-    /// What kdumpctl puts behind everything.
+    /// What kdumpctl appends in the end.
     private var added: [String] {
         var words: [String] = []
-        // The first processor's, if that is the one the machine was booted on.
+        // That of the first processor, if the machine was booted on it.
         if root.firstProcessor("processor") == "0", let id = root.firstProcessor("apicid") {
             words.append("disable_cpu_apicid=\(id)")
         }

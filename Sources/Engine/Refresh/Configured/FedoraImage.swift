@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which kernel and initrd the kdump-utils of Fedora and RHEL load: where they look, in their order.
-///
-/// It knows nothing of the command line.
+/// Which kernel and initrd the kdump-utils of Fedora and RHEL load: the places where they look, in
+/// their order.
 struct FedoraImage {
     /// The path of the kernel.
     let kernel: String
@@ -10,13 +9,13 @@ struct FedoraImage {
     let initrd: String
 
     private static let state = "/var/lib/kdump"
-    /// Where systemd's boot stub says which image it started; the number is systemd's vendor's.
+    /// Where systemd's boot stub says which image it started; the number is systemd's vendor GUID.
     private static let stub =
         "/sys/firmware/efi/efivars/StubImageIdentifier-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
     /// Looks for both.
     ///
-    /// - Throws: The obstacle that a missing kernel is.
+    /// - Throws: An obstacle if there is no kernel.
     init(_ file: ConfigurationFile, below root: SystemRoot) throws(Obstacle) {
         let release = try FedoraImage.release(file, below: root)
         let names = FedoraImage.names(of: release, file, below: root)
@@ -31,8 +30,8 @@ struct FedoraImage {
         initrd = FedoraImage.initrd(beside: kernel, release, below: root)
     }
 
-    /// The version: the configured one, else the running kernel's, and of a debug kernel the plain
-    /// one where it is installed.
+    /// The version: the configured one, else that of the running kernel, or instead of a debug
+    /// kernel's the plain one if that is installed.
     private static func release(
         _ file: ConfigurationFile, below root: SystemRoot
     ) throws(Obstacle) -> String {
@@ -80,7 +79,7 @@ struct FedoraImage {
         return String(path[path.index(after: end)...])
     }
 
-    /// The unified kernel image that was started: UTF-16, with the other kind of slash.
+    /// The unified kernel image that was started: UTF-16, with backslashes.
     private static func unified(_ root: SystemRoot) -> String? {
         guard let bytes = try? root.bytes(of: stub) else { return nil }
         let printable = bytes.filter { (0x20...0x7E).contains($0) }
@@ -89,10 +88,10 @@ struct FedoraImage {
             as: UTF8.self)
     }
 
-    /// The initrd that kdumpctl makes beside the kernel, or where it may not write there, elsewhere.
+    /// The initrd that kdumpctl makes beside the kernel, or elsewhere if it cannot write there.
     ///
-    /// Whether it may cannot be asked from inside the service's sandbox; which of the two files is
-    /// there can.
+    /// Inside the service's sandbox we cannot find out whether it can, but we can see which of the
+    /// two files exists.
     private static func initrd(
         beside kernel: String, _ release: String, below root: SystemRoot
     ) -> String {

@@ -22,9 +22,9 @@ struct SUSEConfiguration: DistributionFamily {
         "zfcp.allow_lun_scan", "hugepages", "acpi_no_memhotplug", "cgroup_disable",
         "unknown_nmi_panic", "rd.udev.children-max",
     ]
-    /// How many CPUs the capture kernel uses where the file does not say.
+    /// How many CPUs the capture kernel uses if the file does not say.
     private static let usualCPUs = 32
-    /// The bit of KDUMP_VERBOSE that makes the capture kernel talk.
+    /// The bit of KDUMP_VERBOSE that makes the capture kernel verbose.
     private static let talkative = 8
 
     var isInstalled: Bool { root.isFile("/usr/lib/kdump/load.sh") }
@@ -50,7 +50,7 @@ struct SUSEConfiguration: DistributionFamily {
         let base = own.isEmpty ? root.kernelCommandLine : .known(own)
         guard case .known(let line) = base else { return base }
         let added = file["KDUMP_COMMANDLINE_APPEND"]
-        // load.sh hands the line to a shell once more, between double quotes.
+        // load.sh passes the line through a shell once more, in double quotes.
         guard !(line + added).contains(where: { "\"\\$`".contains($0) }),
             let running = KernelParameters(closed: line),
             let last = KernelParameters(closed: added)
@@ -63,7 +63,7 @@ struct SUSEConfiguration: DistributionFamily {
         return .known(whole.line + (panics ? "" : " panic=1"))
     }
 
-    /// The capture kernel's command line, made of the running kernel's.
+    /// The capture kernel's command line, made from the running kernel's.
     private func derived(
         from running: KernelParameters, _ file: ConfigurationFile
     ) -> KernelParameters {

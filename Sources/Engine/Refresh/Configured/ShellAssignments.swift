@@ -2,15 +2,15 @@
 
 /// The variables that a file of shell assignments sets, such as `/etc/default/kdump-tools`.
 ///
-/// The distributions' tools let a shell read their configuration. This program starts no shell: it
-/// reads the part of the language that such files are written in, and refuses a file that has
-/// anything else. Never is a part of a file read and the rest skipped.
+/// The distributions' tools let a shell read their configuration. This program runs no shell: it
+/// reads the part of the language in which such files are written, and refuses a file that has
+/// anything else. It never reads one part of a file and skips the rest.
 ///
-/// Read are comments, `NAME=value` (several on a line, separated by blanks or `;`), `export`,
-/// the three ways of quoting, continued lines, `$NAME`, `${NAME}` and `${NAME:-default}`. It decides
-/// nothing about what the variables mean.
+/// It understands comments, `NAME=value` (several on a line, separated by spaces or `;`), `export`,
+/// the three kinds of quoting, continued lines, `$NAME`, `${NAME}` and `${NAME:-default}`. What the
+/// variables mean is not its business.
 package struct ShellAssignments: Equatable {
-    /// What the variables hold after the last line.
+    /// The values of the variables after the last line.
     let values: [String: String]
 
     /// Why a file is refused.
@@ -21,10 +21,10 @@ package struct ShellAssignments: Equatable {
         package let what: String
     }
 
-    /// What a file may hold, in bytes: the templates of the distributions are under 8 KiB.
+    /// The largest file, in bytes: the templates of the distributions are under 8 KiB.
     private static let largestFile = 64 << 10
 
-    /// Variables that a shell sets, or heeds, by itself: to set one does not just set it.
+    /// Variables that a shell sets or uses itself: setting one has side effects.
     static let shellsOwn: Set<String> = [
         "_", "COLUMNS", "DIRSTACK", "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS",
         "HISTCMD", "HOSTNAME", "HOSTTYPE", "IFS", "LINENO", "LINES", "MACHTYPE", "OLDPWD", "OPTARG",
@@ -32,11 +32,11 @@ package struct ShellAssignments: Equatable {
         "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "SRANDOM", "UID",
     ]
 
-    /// Reads a file that sets variables beside those that have a value `already`.
+    /// Reads a file; the variables in `already` have a value before.
     ///
-    /// `vocabulary` names the variables that are empty until they are set. What another one holds
-    /// depends on the environment of whoever reads the file, so using it is refused.
-    /// - Throws: A `Flaw` for what is not read here.
+    /// `vocabulary` names the variables that are empty until they are set. The value of any other
+    /// one would depend on the environment of the reader, so using it is refused.
+    /// - Throws: A `Flaw` for anything that is not supported.
     package init(
         _ bytes: [UInt8], vocabulary: Set<String>, already: [String: String] = [:]
     ) throws(Flaw) {
@@ -53,6 +53,6 @@ package struct ShellAssignments: Equatable {
         values = try reader.readFile()
     }
 
-    /// The value of a variable; empty where the file does not set it, as in a shell.
+    /// The value of a variable; empty if the file does not set it, as in a shell.
     package subscript(name: String) -> String { values[name] ?? "" }
 }

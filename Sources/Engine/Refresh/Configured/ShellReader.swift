@@ -3,7 +3,7 @@
 /// Reads shell assignments byte by byte; see `ShellAssignments` for what and why.
 ///
 /// It follows POSIX.1-2017, Shell Command Language, sections 2.2 (quoting), 2.3 (tokens) and 2.6
-/// (expansion), as far as dash and bash agree on them: where they do not, it refuses.
+/// (expansion), as far as dash and bash agree; what they treat differently is refused.
 struct ShellReader {
     typealias Flaw = ShellAssignments.Flaw
 
@@ -12,7 +12,7 @@ struct ShellReader {
     private var index = 0
     private var line = 1
     private var values: [String: String]
-    /// How many more bytes all values may have: `A=$A$A` doubles with each line.
+    /// How many more bytes all values may have together: `A=$A$A` doubles with each line.
     private var budget = 1 << 20
 
     /// Creates a reader of bytes that are UTF-8 without zeros.
@@ -45,7 +45,7 @@ struct ShellReader {
         }
     }
 
-    /// Skips blanks and continued lines.
+    /// Skips spaces, tabs and continued lines.
     private mutating func skipBlanks() {
         while let byte = next {
             if byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") {
@@ -96,7 +96,7 @@ struct ShellReader {
         values[name] = String(decoding: value, as: UTF8.self)
     }
 
-    /// Reads the name of a variable; empty where none begins here.
+    /// Reads the name of a variable; empty if none begins here.
     private mutating func readName() -> String {
         let start = index
         while let byte = next, byte.isNameByte, index > start || !byte.isDigit { index += 1 }
@@ -105,7 +105,7 @@ struct ShellReader {
 
     private var isAtWordsEnd: Bool { next.map { " \t\n;".utf8.contains($0) } ?? true }
 
-    /// Takes what ends a command, and tells whether it did.
+    /// Reads the end of a command, and returns whether there was one.
     private mutating func takeCommandsEnd() throws(Flaw) -> Bool {
         skipBlanks()
         switch next {
@@ -121,8 +121,8 @@ struct ShellReader {
 
     /// Reads a value up to the first byte that cannot belong to it.
     ///
-    /// What follows `export` is split, and compared with file names, by some shells: there, what
-    /// they would do this to is refused.
+    /// After `export`, some shells split words and expand file names; whatever they would change is
+    /// refused.
     private mutating func readWord(exported: Bool) throws(Flaw) -> [UInt8] {
         var word: [UInt8] = []
         while let byte = next, !isAtWordsEnd {
@@ -169,7 +169,7 @@ struct ShellReader {
                 index += 1
                 return
             case UInt8(ascii: "\\"):
-                // Only before these is it an escape; otherwise it stands for itself.
+                // It is an escape only before these; otherwise it stands for itself.
                 if index + 1 < bytes.count, "$`\"\\\n".utf8.contains(bytes[index + 1]) {
                     try readEscape(into: &word)
                 } else {
@@ -189,7 +189,7 @@ struct ShellReader {
         throw Flaw(line: start, what: "an unclosed quote")
     }
 
-    /// Reads a backslash and what it takes the meaning from.
+    /// Reads a backslash and the character that it quotes.
     private mutating func readEscape(into word: inout [UInt8]) throws(Flaw) {
         guard !isContinued else { return skipContinuation() }
         guard index + 1 < bytes.count else { throw flaw("a backslash at the end of the file") }
@@ -222,13 +222,13 @@ struct ShellReader {
         word += text
     }
 
-    /// Reads what follows a name in braces; `nil` where that is nothing.
+    /// Reads what follows a name in braces; `nil` if nothing does.
     private mutating func readDefault() throws(Flaw) -> [UInt8]? {
         var text: [UInt8]?
         if bytes[index...].starts(with: ":-".utf8) {
             index += 2
             text = []
-            // Plain words: quoting in here is where shells differ.
+            // Plain words only: shells differ on quotes in here.
             while let byte = next, byte.isNameByte || " ./=,:+@%-".utf8.contains(byte) {
                 text?.append(byte)
                 index += 1
