@@ -90,6 +90,9 @@ extension Engine {
         /// Why something was loaded again as a whole and not patched; `nil` where it was patched, or
         /// a patch could not have helped.
         package let unpatched: PatchObstacle?
+        /// What another program did while a load was being prepared, so that it was not made; `nil`
+        /// where nobody interfered.
+        package var rival: Rival?
         /// How it ended.
         package let end: End
     }

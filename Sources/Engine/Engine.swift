@@ -229,10 +229,11 @@ extension Engine {
         var trigger = trigger
         var refreshes: [Refresh] = []
         var unpatched: PatchObstacle?
+        var rival: Rival?
         func ended(_ end: End) -> Reconciliation {
             Reconciliation(
                 look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
-                end: end)
+                rival: rival, end: end)
         }
         if trigger == .hotplug || look.verdict != uncured { uncured = nil }
         for _ in 0..<Engine.mostRounds {
@@ -248,6 +249,7 @@ extension Engine {
             let step = try lockedRefresh(given: look, now: now)
             refreshes += step.refreshes
             unpatched = step.unpatched ?? unpatched
+            rival = step.rival ?? rival
             look = step.look
             if let end = step.end { return ended(end) }
             // What only the trigger asked for is done; from here on the verdict alone decides.
@@ -304,6 +306,8 @@ extension Engine {
         var refreshes: [Refresh] = []
         /// What barred the patch that would have been the better way.
         var unpatched: PatchObstacle?
+        /// What another program did before anything was loaded, so that nothing was.
+        var rival: Rival?
         /// Set where no further attempt makes sense now.
         var end: End?
     }
@@ -324,7 +328,8 @@ extension Engine {
         }
         // Whoever had the lock until now may have unloaded the image that was looked at, on purpose.
         guard try KernelSupport(of: root).isLoaded == look.observation.support.isLoaded else {
-            return Step(look: try self.look(.cheap, now: now))
+            let latest = try self.look(.cheap, now: now)
+            return Step(look: latest, rival: Rival(before: look, now: latest))
         }
         let step = try refresh(given: look, now: now)
         return withExtendedLifetime(attempt) { step }
@@ -524,16 +529,29 @@ extension Engine {
         _ reload: Reload, given look: Look, insteadOf patch: PatchObstacle? = nil,
         now: () -> UInt64
     ) throws(SystemError) -> Step {
-        let attempt: Kexec.Attempt
         do throws(Obstacle) {
             // The files below another root are of another machine, the system call is of this one.
             guard root.prefix.isEmpty else { throw .anotherMachine }
             try reload.hold()
-            announceLoad()
-            attempt = reload.run()
         } catch {
             return Step(look: look, unpatched: patch, end: .blocked(error))
         }
+        // Both files may have come from a cold disk, which takes long enough for others to act.
+        let latest = try self.look(.cheap, now: now)
+        let rival = Rival(before: look, now: latest)
+        guard rival == nil, !look.isCured(by: latest) else {
+            return Step(look: latest, unpatched: patch, rival: rival)
+        }
+        announceLoad()
+        let attempt = reload.run()
+        return try conclude(attempt, given: latest, insteadOf: patch, now: now)
+    }
+
+    /// Notes how a reload ended, and looks again.
+    private mutating func conclude(
+        _ attempt: Kexec.Attempt, given look: Look, insteadOf patch: PatchObstacle?,
+        now: () -> UInt64
+    ) throws(SystemError) -> Step {
         if attempt.errno == EBUSY { return Step(look: look, end: .busy) }
         if attempt.errno == 0 {
             // The image describes the machine of some moment since `look`; if it is still the same
@@ -562,6 +580,15 @@ extension Result {
 }
 
 extension Engine.Look {
+    /// Whether what this look saw to be stale is right by now: the kernel has brought it up to date, or
+    /// the machine is again what it was.
+    fileprivate func isCured(by latest: Engine.Look) -> Bool {
+        switch verdict {
+        case .stale, .missingParameter: !latest.verdict.needsRefresh(on: .hotplug)
+        default: false
+        }
+    }
+
     /// Whether it saw no image, or none that is whole.
     fileprivate var isWithoutImage: Bool {
         switch observation.finding {

@@ -41,7 +41,7 @@ struct Announcement: Equatable {
         switch outcome.end {
         case .settled where outcome.leavesNoRefresh:
             entry = Announcement.entry(for: outcome.look.verdict, assessment.severity)
-            action = nil
+            action = outcome.rival.map(Sentences.yielding)
         case .stillMoving where outcome.leavesNoRefresh:
             entry = .retry
             action = "the machine is still changing"

@@ -98,6 +98,14 @@ enum Sentences {
         return words.joined(separator: ", then ")
     }
 
+    /// Says why nothing was loaded.
+    static func yielding(to rival: Rival) -> String {
+        switch rival {
+        case .unloaded: "nothing was loaded, because another program has just unloaded the crash kernel"
+        case .loaded: "nothing was loaded, because another program has just loaded a crash kernel"
+        }
+    }
+
     /// Names the holder of a lock.
     static func name(of holder: LoadLock.Holder) -> String {
         holder.pid.map { "process \($0)" } ?? "another program"
