@@ -376,6 +376,7 @@ extension Engine {
             if let kimage = seen.image?.kimage, savedState.unpatchable == kimage.fingerprint {
                 throw .failedBefore
             }
+            if look.keepsTheLastLoad { throw .lastLoad }
             let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
             let plan = try PatchPlan(
                 for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
@@ -508,7 +509,8 @@ extension Engine {
         of found: Result<Configuration, Obstacle>, given look: Look
     ) -> Result<Reload, Obstacle> {
         Result { () throws(Obstacle) in
-            try Reload.prepare(
+            if look.keepsTheLastLoad { throw .lastLoad }
+            return try Reload.prepare(
                 found, remembered: savedState.commandLine, insteadOf: look.observation)
         }
     }
@@ -587,6 +589,11 @@ extension Engine.Look {
         case .stale, .missingParameter: !latest.verdict.needsRefresh(on: .hotplug)
         default: false
         }
+    }
+
+    /// Whether the one load that is left is worth more than what this look saw to be wrong.
+    fileprivate var keepsTheLastLoad: Bool {
+        observation.support.loadsLeft == 1 && !verdict.isWorthTheLastLoad
     }
 
     /// Whether it saw no image, or none that is whole.

@@ -178,9 +178,7 @@ final class Daemon {
                     window: refresh.window)
             }
             let ways = engine.ways(given: outcome.look)
-            // Where nothing is loaded there is nothing to lose.
-            let isAtRisk = outcome.look.observation.support.isLoaded == true
-            burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
+            burst.cost = Burst.Cost(of: ways, given: outcome.look.observation.support)
             let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
             record(outcome.look, assessment, ways)
             return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))

@@ -42,6 +42,18 @@ enum FollowUp: Equatable {
     }
 }
 
+extension Burst.Cost {
+    /// What the next act costs on a machine that was seen.
+    init(of ways: Engine.Ways, given support: KernelSupport) {
+        // Where nothing is loaded there is nothing to lose.
+        guard support.isLoaded == true else {
+            self = .patch
+            return
+        }
+        self = support.loadsLeft == 1 ? .lastLoad : ways.patch == nil ? .patch : .reload
+    }
+}
+
 extension Engine.Reconciliation {
     /// Whether nothing was refreshed, or what was refreshed has been unloaded since.
     var leavesNoRefresh: Bool { refreshes.isEmpty || look.verdict == .nothingLoaded }

@@ -33,6 +33,16 @@ extension DaemonTests {
             #expect(followUp(stale, .uncured) == .none)
         }
 
+        @Test(arguments: [nil, PatchObstacle.switchedOff])
+        func theLastLoadIsPacedAsSuch(patch: PatchObstacle?) {
+            let ways = Engine.Ways(patch: patch, reload: nil)
+            func cost(_ left: Int?, isLoaded: Bool = true) -> Burst.Cost {
+                Burst.Cost(of: ways, given: KernelSupport(isLoaded: isLoaded, loadsLeft: left))
+            }
+            #expect(cost(nil) == (patch == nil ? .patch : .reload) && cost(2) == cost(nil))
+            #expect(cost(1) == .lastLoad && cost(1, isLoaded: false) == .patch)
+        }
+
         @Test func aKernelThatKeepsUpHasItsGraceTime() {
             #expect(
                 followUp(.waiting(Combinations.lossy), .settled) == .look(after: Engine.grace))

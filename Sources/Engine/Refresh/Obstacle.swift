@@ -26,6 +26,8 @@ package enum Obstacle: Error, Hashable {
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
     case noLoadsLeft
+    /// `kernel.kexec_load_limit_panic` is 1, and what is wrong is not worth the last load.
+    case lastLoad
     /// A file cannot be opened or read; why.
     case unreadable(ImageFile.Role, path: String, because: String)
     /// A path names no regular file.
@@ -80,6 +82,9 @@ extension Obstacle: CustomStringConvertible {
         case .noLoadsLeft:
             "kernel.kexec_load_limit_panic is used up, so no crash kernel can be loaded until the"
                 + " next boot"
+        case .lastLoad:
+            "kernel.kexec_load_limit_panic allows one more load, which is kept for a change that a"
+                + " dump would lose"
         case .unreadable(let role, let path, let reason):
             "the \(role.rawValue) \(path) cannot be read (\(reason)): name a readable file"
         case .notAFile(let role, let path):

@@ -16,6 +16,8 @@ package enum PatchObstacle: Error, Hashable {
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
     case noLoadsLeft
+    /// `kernel.kexec_load_limit_panic` is 1, and what is wrong is not worth the last load.
+    case lastLoad
     /// The image holds the keys of an encrypted dump target, which only its own load protects.
     case encryptedTarget
     /// The image cannot be looked at, or is not what a patch could work with; why.
@@ -59,6 +61,8 @@ extension PatchObstacle: CustomStringConvertible {
             "kernel.kexec_load_disabled is 1, so nothing can be loaded until the next boot"
         case .noLoadsLeft:
             "kernel.kexec_load_limit_panic is used up, so nothing can be loaded until the next boot"
+        case .lastLoad:
+            Obstacle.lastLoad.description
         case .encryptedTarget:
             "the image holds the keys of an encrypted dump target, which a patch would expose"
         case .imageNotUnderstood(let reason):

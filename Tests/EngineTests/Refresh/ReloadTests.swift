@@ -161,6 +161,7 @@ import Testing
     @Test func everyObstacleIsOneSentence() {
         let all: [Obstacle] = [
             .noSource, .noCommandLine(because: "it is hidden"), .loadingDisabled, .noLoadsLeft,
+            .lastLoad,
             .unreadable(.kernel, path: "/k", because: "No such file or directory"),
             .notAFile(.initrd, path: "/i"), .empty(.kernel, path: "/k"),
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),
