@@ -49,6 +49,9 @@ extension Engine {
         package let reload: Obstacle?
         /// What a reload would load; `nil` where nobody says.
         package var configuration: Configuration?
+        /// How those files differ from those of the image in place; `nil` where they do not, or nobody
+        /// knows.
+        package var replacement: Replacement?
 
         /// The same for one who does not know the operator's settings.
         package var withoutSettings: Ways {
@@ -75,6 +78,9 @@ extension Engine {
         case refused(SystemError)
         /// The load failed after the old image was dropped: nothing is loaded.
         case unprotected(SystemError)
+        /// The load failed after the old image was dropped, and that was loaded again from reserved
+        /// memory; why it failed. It is as wrong as before.
+        case restored(String)
         /// The machine has changed since the refresh: there is more to do.
         case stillMoving
     }
@@ -90,6 +96,9 @@ extension Engine {
         /// Why something was loaded again as a whole and not patched; `nil` where it was patched, or
         /// a patch could not have helped.
         package let unpatched: PatchObstacle?
+        /// How the files of the last reload differ from those of the image before; `nil` where they do
+        /// not, or nobody knows.
+        package var replacement: Replacement?
         /// What another program did while a load was being prepared, so that it was not made; `nil`
         /// where nobody interfered.
         package var rival: Rival?

@@ -17,6 +17,10 @@ extension Engine {
         package var unpatchable: String?
         /// The error number with which `kexec_load` was refused for good; `nil` where it was not.
         package var refusal: Int32?
+        /// Which files the kernel takes, and which it refuses.
+        var trials = Trials()
+        /// What lay in reserved memory before a load that may have lost it; `nil` where none has.
+        var books: Replay.Books?
         /// The digest of an image that was found whole and that covers the core header; `nil`
         /// where no patch would need it.
         package var digest: PurgatoryDigest?
@@ -54,6 +58,8 @@ extension Engine.SavedState {
         take(.layout, &layout)
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
+        take(.trials, &trials)
+        take(.books, &books)
         take(.digest, &digest)
         take(.owesDigest, &owesDigest)
         take(.commandLine, &commandLine)

@@ -48,6 +48,8 @@ package struct Engine {
     private var sawImage = true
     /// Whether the last thorough look was overtaken before it had the digest.
     private var wasOvertaken = false
+    /// Whether this look has computed a digest, if only in part.
+    private var hasHashed = false
     /// A verdict that a refresh did not cure: another refresh would not cure it either.
     private var uncured: Verdict?
 
@@ -56,10 +58,12 @@ package struct Engine {
     /// Called just before every load, with what the next daemon must know should this one die in it;
     /// see ``SavedState/expectsImage``.
     package var beforeLoad: (SavedState) -> Void = { _ in }
+    /// Called when that load, or the trial of one, has ended.
+    package var afterLoad: () -> Void = {}
     /// Asked before each MiB of which a digest is computed: whether newer events are more urgent.
     ///
     /// The digest of a patched image is owed then, and computed in a later reconciliation. It is also
-    /// the moment for the caller to show that it lives: nothing else here takes long.
+    /// the moment for the caller to show that it lives, and asked for that while files are read, too.
     package var isOvertaken: () -> Bool = { false }
 
     /// What the kernel says when it is asked whether it keeps the image up.
@@ -96,6 +100,8 @@ extension Engine {
     package mutating func look(_ depth: Depth, now: () -> UInt64) throws(SystemError) -> Look {
         if !isReconciling { answer = .notAsked }
         var tries = Tries()
+        var depth = depth
+        hasHashed = false
         while true {
             let (look, isMoving) = try observe(depth, now: now)
             let mayFindMore = isMoving || look.mayPass(sawImage: sawImage)
@@ -103,6 +109,9 @@ extension Engine {
                 sawImage = !look.isWithoutImage
                 return look
             }
+            // A digest takes as long as a load. While others load it would be computed in vain again
+            // and again, so it is owed.
+            if hasHashed { (depth, savedState.owesDigest) = (.cheap, true) }
         }
     }
 
@@ -141,7 +150,7 @@ extension Engine {
     private mutating func audit(
         _ depth: Depth, _ view: LiveView, _ support: KernelSupport
     ) -> Audit.Report {
-        wasOvertaken = false
+        wasOvertaken = hasHashed
         guard support.isLoaded == true else { return .nothing }
         switch (view.reserved, view.system) {
         case (.known(let reserved), .known(let live)):
@@ -174,7 +183,8 @@ extension Engine {
     private mutating func computeDigest(
         _ depth: Depth, for report: inout Audit.Report, within reserved: [AddressRange]
     ) {
-        guard let layout = savedState.layout else { return }
+        guard let layout = savedState.layout, report.work != nil else { return }
+        hasHashed = true
         do throws(Unknowable) {
             wasOvertaken = try report.computeDigest(
                 below: root, laidOut: layout, within: AddressRanges(reserved),
@@ -230,10 +240,11 @@ extension Engine {
         var refreshes: [Refresh] = []
         var unpatched: PatchObstacle?
         var rival: Rival?
+        var replacement: Replacement?
         func ended(_ end: End) -> Reconciliation {
             Reconciliation(
                 look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
-                rival: rival, end: end)
+                replacement: replacement, rival: rival, end: end)
         }
         if trigger == .hotplug || look.verdict != uncured { uncured = nil }
         for _ in 0..<Engine.mostRounds {
@@ -250,6 +261,7 @@ extension Engine {
             refreshes += step.refreshes
             unpatched = step.unpatched ?? unpatched
             rival = step.rival ?? rival
+            replacement = step.replacement ?? replacement
             look = step.look
             if let end = step.end { return ended(end) }
             // What only the trigger asked for is done; from here on the verdict alone decides.
@@ -281,9 +293,9 @@ extension Engine {
         case false:
             savedState.forgetImage()
             // One that a load of ours lost must come again as it was.
-            if !savedState.expectsImage { savedState.commandLine = nil }
+            if !savedState.expectsImage { (savedState.commandLine, savedState.books) = (nil, nil) }
         case true where !isRefreshNeeded:
-            savedState.expectsImage = false
+            (savedState.expectsImage, savedState.books) = (false, nil)
         default: break
         }
     }
@@ -306,6 +318,8 @@ extension Engine {
         var refreshes: [Refresh] = []
         /// What barred the patch that would have been the better way.
         var unpatched: PatchObstacle?
+        /// How the files of the last reload differ from those of the image before.
+        var replacement: Replacement?
         /// What another program did before anything was loaded, so that nothing was.
         var rival: Rival?
         /// Set where no further attempt makes sense now.
@@ -412,9 +426,8 @@ extension Engine {
     private mutating func apply(
         _ patch: Patch, given look: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
-        announceLoad()
         let begin = now()
-        let attempt = patch.run()
+        let attempt = loading { patch.run() }
         switch attempt.errno {
         case EBUSY:
             return Step(look: look, end: .busy)
@@ -431,10 +444,9 @@ extension Engine {
             savedState.forgetImage()
             savedState.expectsImage = true
             // What cannot be read cannot be replayed; only a reload is left.
-            guard let replayed = try? patch.replay(), replayed.errno == 0 else {
-                var step = try reload(given: look, insteadOf: .failedBefore, now: now)
-                if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
-                return step
+            let replayed = try? loading { () throws(PatchObstacle) in try patch.replay() }
+            guard replayed?.errno == 0 else {
+                return try reload(given: lostLook(now), insteadOf: .failedBefore, now: now)
             }
             savedState.expectsImage = false
             savedState.described = look.observation.live.value
@@ -477,11 +489,21 @@ extension Engine {
         return step
     }
 
-    /// Saves that an image is expected, before a load that may lose it.
-    private func announceLoad() {
+    /// Makes a load that may lose the image, and saves beforehand that one is expected.
+    private func loading<Failure: Error>(
+        _ load: () throws(Failure) -> Kexec.Attempt
+    ) throws(Failure) -> Kexec.Attempt {
         var ahead = savedState
         ahead.expectsImage = true
         beforeLoad(ahead)
+        defer { afterLoad() }
+        return try load()
+    }
+
+    /// Looks at a machine whose image a load of ours has just lost: there is nothing to wait for.
+    private mutating func lostLook(_ now: () -> UInt64) throws(SystemError) -> Look {
+        sawImage = false
+        return try look(.cheap, now: now)
     }
 }
 
@@ -495,7 +517,17 @@ extension Engine {
             patchPlan(given: look), preparedReload(of: configuration, given: look)
         )
         return Ways(
-            patch: patch.obstacle, reload: reload.obstacle, configuration: try? configuration.get())
+            patch: patch.obstacle, reload: reload.obstacle,
+            configuration: try? configuration.get(),
+            replacement: (try? reload.get())?.replacement)
+    }
+
+    /// Forgets which files the kernel has refused: somebody may have signed them, or changed a policy.
+    package mutating func forgetRefusals() { savedState.trials.forgetRefusals() }
+
+    /// The systemd unit of the distribution's kdump service; `nil` where none is installed.
+    package var kdumpService: String? {
+        Configuration.family(below: root, on: architecture)?.service
     }
 
     /// What a reload is to load, as it is configured at this moment.
@@ -511,8 +543,24 @@ extension Engine {
         Result { () throws(Obstacle) in
             if look.keepsTheLastLoad { throw .lastLoad }
             return try Reload.prepare(
-                found, remembered: savedState.commandLine, insteadOf: look.observation)
+                found,
+                remembering: Reload.Memory(
+                    commandLine: savedState.commandLine, trials: savedState.trials,
+                    release: { build in release(of: build, seenBy: look) }),
+                insteadOf: look.observation)
         }
+    }
+
+    /// The release of the kernel that is loaded, as it stands in reserved memory.
+    private func release(of build: KernelBuild, seenBy look: Look) -> String? {
+        guard let kernel = look.observation.image?.parts.first(where: { $0.role == .kernel })?.range,
+            build.unpacker < kernel.byteCount
+        else { return nil }
+        let count = min(KernelBuild.reach, kernel.byteCount - build.unpacker)
+        let code = try? Kcore.observe(below: root) { kcore throws(Unknowable) in
+            try kcore.bytes(Int(count), at: kernel.start + build.unpacker)
+        }
+        return code.flatMap(KernelBuild.release)
     }
 
     /// Loads all of the image from files, and looks again.
@@ -523,7 +571,8 @@ extension Engine {
         case .success(let reload):
             return try run(reload, given: look, insteadOf: patch, now: now)
         case .failure(let obstacle):
-            return Step(look: look, unpatched: patch, end: .blocked(obstacle))
+            return try restored(because: "\(obstacle)", now: now)
+                ?? Step(look: look, unpatched: patch, end: .blocked(obstacle))
         }
     }
 
@@ -534,9 +583,13 @@ extension Engine {
         do throws(Obstacle) {
             // The files below another root are of another machine, the system call is of this one.
             guard root.prefix.isEmpty else { throw .anotherMachine }
-            try reload.hold()
+            try reload.hold { _ = isOvertaken() }
         } catch {
-            return Step(look: look, unpatched: patch, end: .blocked(error))
+            return try restored(because: "\(error)", now: now)
+                ?? Step(look: look, unpatched: patch, end: .blocked(error))
+        }
+        if reload.needsTrial, let end = tryOut(reload) {
+            return Step(look: look, unpatched: patch, end: end)
         }
         // Both files may have come from a cold disk, which takes long enough for others to act.
         let latest = try self.look(.cheap, now: now)
@@ -544,18 +597,35 @@ extension Engine {
         guard rival == nil, !look.isCured(by: latest) else {
             return Step(look: latest, unpatched: patch, rival: rival)
         }
-        announceLoad()
-        let attempt = reload.run()
-        return try conclude(attempt, given: latest, insteadOf: patch, now: now)
+        if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
+        let attempt = loading { reload.run() }
+        var step = try conclude(attempt, of: reload, given: latest, now: now)
+        step.unpatched = patch
+        return step
+    }
+
+    /// Tries whether the kernel takes the files of a reload; returns how the attempt ends where not.
+    private mutating func tryOut(_ reload: Reload) -> End? {
+        // It may take as long as a load.
+        beforeLoad(savedState)
+        defer { afterLoad() }
+        let refusal = reload.rehearse()
+        savedState.trials.note(reload.subject, refusal)
+        switch refusal {
+        case 0: return nil
+        // Whoever has the lock may be about to load what is wanted here.
+        case EBUSY: return .busy
+        default: return .blocked(reload.obstacle(after: refusal))
+        }
     }
 
     /// Notes how a reload ended, and looks again.
     private mutating func conclude(
-        _ attempt: Kexec.Attempt, given look: Look, insteadOf patch: PatchObstacle?,
-        now: () -> UInt64
+        _ attempt: Kexec.Attempt, of reload: Reload, given look: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
         if attempt.errno == EBUSY { return Step(look: look, end: .busy) }
         if attempt.errno == 0 {
+            savedState.trials.note(reload.subject, 0)
             // The image describes the machine of some moment since `look`; if it is still the same
             // machine, that one. If not, the next round's verdict is stale and it is loaded again.
             savedState.described = look.observation.live.value
@@ -563,14 +633,53 @@ extension Engine {
             savedState.unpatchable = nil
             let refresh = Refresh(method: .reload, window: attempt.microseconds)
             return Step(
-                look: try self.look(.thorough, now: now), refreshes: [refresh], unpatched: patch)
+                look: try self.look(.thorough, now: now), refreshes: [refresh],
+                replacement: reload.replacement)
         }
         let error = SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport(of: root).isLoaded == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
+        savedState.trials.note(reload.subject, attempt.errno)
         savedState.forgetImage()
         savedState.expectsImage = true
-        return Step(look: try self.look(.cheap, now: now), end: .unprotected(error))
+        // Not `??`: it would widen the type of the error.
+        if let step = try restored(because: "\(error)", now: now) { return step }
+        return Step(look: try lostLook(now), end: .unprotected(error))
+    }
+}
+
+// MARK: - Replaying
+
+extension Engine {
+    /// Notes what it takes to load the image again that was seen; `nil` where that cannot be done.
+    private func books(of look: Look) -> Replay.Books? {
+        guard let image = look.observation.image, let layout = savedState.layout else { return nil }
+        let flags = Patch.flags(for: image.kimage, laidOut: layout)
+        return try? Kcore.observe(below: root) { kcore throws(Unknowable) in
+            try Replay.Books(of: image, flags: flags, in: kcore)
+        }
+    }
+
+    /// Loads the image again that a load of ours has lost, from what is left in reserved memory; `nil`
+    /// where none is lost, or nothing can be loaded.
+    ///
+    /// It is as wrong as it was before, and far better than none.
+    private mutating func restored(
+        because reason: String, now: () -> UInt64
+    ) throws(SystemError) -> Step? {
+        guard let books = savedState.books, savedState.expectsImage,
+            try KernelSupport(of: root).isLoaded == false, root.prefix.isEmpty
+        else { return nil }
+        let (root, architecture) = (root, architecture)
+        let begin = now()
+        let attempt = try? loading { () throws(Unknowable) in
+            try Replay.run(books, below: root, on: architecture)
+        }
+        guard attempt?.errno == 0 else { return nil }
+        savedState.expectsImage = false
+        let refresh = Refresh(method: .replay, window: now() - begin)
+        return Step(
+            look: try look(.thorough, now: now), refreshes: [refresh], end: .restored(reason))
     }
 }
 

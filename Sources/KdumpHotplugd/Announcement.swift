@@ -68,6 +68,13 @@ struct Announcement: Equatable {
             entry = .refreshFailed
             action = "the reload failed (\(error)) and the old image is still loaded"
             facts[.errno] = "\(error.errno)"
+        case .restored(let reason):
+            entry = .refreshFailed
+            action =
+                "the reload failed after the old image was dropped (\(reason)), and that image was"
+                + " loaded again from reserved memory"
+            facts[.window] = "\(outcome.window)"
+            facts[.refresh] = Report.Method.replay.rawValue
         case .unprotected(let error):
             entry = .unprotected
             action = "NOT PROTECTED (\(error))"
@@ -110,6 +117,7 @@ struct Announcement: Equatable {
             action += " with \(Sentences.list(needs.map(\.parameter))) added to its command line"
         }
         action += " (\(most)\(duration) unprotected)"
+        if let replacement = outcome.replacement { action += " with \(replacement)" }
         if let obstacle = outcome.unpatched, obstacle != .switchedOff {
             action += " because \(obstacle)"
         }

@@ -25,6 +25,8 @@ final class Daemon {
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
     private var kernelLog: KernelLog?
     private var scrubs = 0
+    /// Whether the distribution's own tool has been asked since an image was last seen.
+    private var hasCalledForRescue = false
     private var failure: SystemError?
 
     /// Every how many scrubs the digest is verified.
@@ -53,7 +55,11 @@ final class Daemon {
             return isOvertaken()
         }
         // A write error is announced when the result of the load is recorded.
-        engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
+        engine.beforeLoad = { [unowned self] saved in
+            try? remember(saved)
+            services.beginLoad()
+        }
+        engine.afterLoad = { [unowned self] in services.endLoad() }
     }
 
     /// Runs until SIGTERM or SIGINT, and returns the exit code.
@@ -139,6 +145,7 @@ final class Daemon {
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
+        engine.forgetRefusals()
         services.ready(status: reconcile(.routine, .thorough))
     }
 
@@ -177,6 +184,7 @@ final class Daemon {
                     method: Report.Method(refresh.method), time: Int(time(nil)),
                     window: refresh.window)
             }
+            if outcome.look.observation.support.isLoaded == true { hasCalledForRescue = false }
             let ways = engine.ways(given: outcome.look)
             burst.cost = Burst.Cost(of: ways, given: outcome.look.observation.support)
             let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
@@ -204,8 +212,25 @@ final class Daemon {
         case .retry(let kind):
             // What triggered the failed attempt still needs one.
             lookAgain(for: trigger, at: kind, startsOver: false)
+        case .rescue:
+            lookAgain(for: trigger, at: .unprotected, startsOver: false)
+            callForRescue()
         case .poll(let kind):
             lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
+        }
+    }
+
+    /// Has the distribution's own kdump service load, where nothing else is left: once in each loss.
+    private func callForRescue() {
+        guard !hasCalledForRescue, let service = engine.kdumpService else { return }
+        hasCalledForRescue = true
+        let action = "Restarting \(service), the last way to get a crash kernel loaded"
+        do throws(SystemError) {
+            try services.restart(service)
+            journal.send(.init(.rescue, action))
+            set(alarms?.again, at: loop.now + FollowUp.rescueTime)
+        } catch {
+            journal.send(.init(.rescue, "\(action), failed: \(error)"))
         }
     }
 

@@ -28,6 +28,8 @@ enum JournalEntry: String, CaseIterable {
     case refreshFailed = "c13ce2cfb444426092e65bc6c84dda45"
     /// A load failed after the kernel dropped the old image: a crash now leaves no dump.
     case unprotected = "4105ccbf72cc48549d0d5d8ff7e7e904"
+    /// Nothing could be loaded here, so the distribution's own kdump service is restarted.
+    case rescue = "85a15bca84574147a1772ebd9373dfb1"
     /// A refresh is needed, but is not possible until the operator removes an obstacle.
     case obstacle = "969e706a8ca547b1bdfc93db5fed3f7d"
     /// The kernel dropped hotplug events; the daemon checks the machine itself.
@@ -41,7 +43,7 @@ enum JournalEntry: String, CaseIterable {
     var priority: CInt {
         switch self {
         case .unprotected: LOG_ALERT
-        case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
+        case .refreshFailed, .obstacle, .rescue, .unrecorded: LOG_ERR
         case .atRisk, .unverified, .eventsLost, .retry: LOG_WARNING
         case .started, .idle, .refreshed: LOG_NOTICE
         case .current, .waiting, .stopping: LOG_INFO

@@ -147,6 +147,24 @@ import Testing
         #expect(!engine.savedState.owesDigest && engine.savedState.digest != nil)
     }
 
+    /// A digest takes as long as a load, and would be computed twelve times in vain.
+    @Test func computesADigestOnceWhileOthersLoad() throws {
+        var loaded = try LoadedMachine()
+        let machine = try machine()
+        var engine = engine(machine)
+        var asked = 0
+        engine.isOvertaken = {
+            asked += 1
+            loaded.kimage?.controlPage += 0x1000
+            _ = try? machine.file("/proc/kcore", Data(loaded.kcore))
+            return false
+        }
+        let look = try engine.look(.thorough, now: { 0 })
+        let pieces = 4
+        #expect(asked == pieces && look.verdict == .current)
+        #expect(engine.savedState.owesDigest)
+    }
+
     /// Somebody may have put another image in the place of the patched one, by kexec's -i.
     @Test func owesNothingToAnImageWithoutADigest() throws {
         var savedState = Engine.SavedState()

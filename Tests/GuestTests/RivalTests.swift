@@ -11,7 +11,7 @@ extension GuestTests {
             let guest = try guest(.v6_1, .loaded(.kernel))
             try guest.configureDaemon(patches: false)
             try guest.expect("sed -i /COMMAND_LINE/d /etc/default/kdump-hotplugd")
-            try guest.prepareSlowReading()
+            try guest.prepareSlowness()
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.traceLoads()

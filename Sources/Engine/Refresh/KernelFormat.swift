@@ -15,6 +15,8 @@ package struct KernelFormat: Equatable {
         let memory: UInt64
         /// How many bytes of command line it takes; `nil` where the format is silent.
         let commandLineLimit: Int?
+        /// Which build it is; `nil` where the format is silent.
+        var build: KernelBuild?
     }
 
     /// What the kernel needs.

@@ -40,11 +40,10 @@ package enum Obstacle: Error, Hashable {
     case notAKernel(path: String)
     /// The kernel file has no signature, and a locked-down kernel loads no other.
     case unsigned(path: String)
-    /// The kernel file has a signature that a locked-down kernel refuses; why.
+    /// The running kernel refuses the files, by its policy; why.
     case refused(path: String, because: String)
-    /// The machine is locked down, and whether it takes the kernel file cannot be tried, because
-    /// another kernel is loaded to reboot into.
-    case untried(path: String)
+    /// Whether the running kernel takes the files cannot be tried; why, and what to do.
+    case untried(path: String, because: String)
     /// The command line is longer than the crash kernel takes, both in bytes.
     case commandLineTooLong(length: Int, limit: Int)
     /// Kernel and initrd together do not fit into reserved memory, both in bytes.
@@ -98,11 +97,10 @@ extension Obstacle: CustomStringConvertible {
         case .unsigned(let path):
             "the kernel \(path) is not signed, and this machine is locked down: name a signed one"
         case .refused(let path, let reason):
-            "this machine is locked down and refuses the kernel \(path) (\(reason)): name one that"
-                + " is signed with a key it trusts"
-        case .untried(let path):
-            "this machine is locked down, and the kernel \(path) cannot be tested while a"
-                + " kernel for kexec reboot is loaded: unload that with kexec -u"
+            "this machine refuses to load \(path) or its initrd (\(reason)): name files that it"
+                + " trusts, then reload the daemon"
+        case .untried(let path, let reason):
+            "whether this machine accepts \(path) cannot be tested (\(reason))"
         case .commandLineTooLong(let length, let limit):
             "the crash kernel's command line has \(length) bytes, and \(limit) is the limit: shorten it"
         case .tooLarge(let needed, let reserved):

@@ -12,10 +12,15 @@ extension Machine {
         try preloadSpoiler("SPOIL=\(count)")
     }
 
-    /// Lets the daemon's disk become slow, so that a reload is being prepared until ``endReading()``;
-    /// to be called before the daemon is started.
-    package func prepareSlowReading() throws(GuestError) {
+    /// Lets the daemon's disk become slow, so that a reload is being prepared until ``endReading()``,
+    /// or its loads; to be called before the daemon is started.
+    package func prepareSlowness() throws(GuestError) {
         try preloadSpoiler("")
+    }
+
+    /// Makes each of the daemon's loads from files take so many seconds more.
+    package func slowLoads(bySeconds seconds: Int) throws(GuestError) {
+        try expect("echo \(seconds) >/run/slow-load")
     }
 
     /// Makes the disk slow, lets `change` happen, and returns when the daemon prepares a reload.

@@ -4,7 +4,8 @@
 // after it has dropped the image in place that it cannot read the first segment. Where there is a file
 // /run/kill-in, SIGKILL comes as many microseconds after any load has begun as it says: from outside
 // nobody hits the few milliseconds of a patch. And while there is a file /run/slow-disk, reading the
-// files of a load takes that long; /run/kdump-hotplugd/reading says that it has begun.
+// files of a load takes that long; /run/kdump-hotplugd/reading says that it has begun. And where there
+// is a file /run/slow-load, a load from files takes as many seconds more as it says.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -33,6 +34,17 @@ static void arm_kill(void)
         if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &time, NULL))
             abort();
     }
+    fclose(file);
+}
+
+static void slow_load(void)
+{
+    FILE *file = fopen("/run/slow-load", "r");
+    unsigned seconds = 0;
+    if (!file)
+        return;
+    if (fscanf(file, "%u", &seconds) == 1)
+        sleep(seconds);
     fclose(file);
 }
 
@@ -85,6 +97,8 @@ long syscall(long number, ...)
     }
     if (number == SYS_kexec_load || number == SYS_kexec_file_load)
         arm_kill();
+    if (number == SYS_kexec_file_load)
+        slow_load();
     register long r10 __asm__("r10") = a[3];
     register long r8 __asm__("r8") = a[4];
     register long r9 __asm__("r9") = a[5];

@@ -29,6 +29,8 @@ struct FedoraConfiguration: DistributionFamily {
         root.isFile("/usr/bin/kdumpctl") && root.isFile("/etc/kdump.conf")
     }
 
+    var service: String { "kdump.service" }
+
     /// Where there is no such directory, kdumpctl has one in /tmp, which the service does not share.
     var lock: String { "/run/lock/kdump" }
 
