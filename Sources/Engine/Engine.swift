@@ -553,7 +553,8 @@ extension Engine {
 
     /// The release of the kernel that is loaded, as it stands in reserved memory.
     private func release(of build: KernelBuild, seenBy look: Look) -> String? {
-        guard let kernel = look.observation.image?.parts.first(where: { $0.role == .kernel })?.range,
+        let parts = look.observation.image?.parts ?? []
+        guard let kernel = parts.first(where: { $0.role == .kernel })?.range,
             build.unpacker < kernel.byteCount
         else { return nil }
         let count = min(KernelBuild.reach, kernel.byteCount - build.unpacker)

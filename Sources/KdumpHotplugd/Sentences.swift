@@ -101,8 +101,10 @@ enum Sentences {
     /// Says why nothing was loaded.
     static func yielding(to rival: Rival) -> String {
         switch rival {
-        case .unloaded: "nothing was loaded, because another program has just unloaded the crash kernel"
-        case .loaded: "nothing was loaded, because another program has just loaded a crash kernel"
+        case .unloaded:
+            "nothing was loaded, because another program has just unloaded the crash kernel"
+        case .loaded:
+            "nothing was loaded, because another program has just loaded a crash kernel"
         }
     }
 

@@ -12,10 +12,10 @@ extension GuestTests {
         ) throws {
             let guest = try guest(.v6_1, .installed)
             try guest.configureDaemon(patches: false)
-            let others = try guest.expect("ls /boot/vmlinuz-* | grep -vF \"$(uname -r)\" | head -n 1")
-            let path = try #require(others.split(separator: "\n").first)
-            let loaded = String(path.dropFirst("/boot/vmlinuz-".count))
             let configured = try guest.expect("uname -r")
+            let kernels = try guest.expect("ls /boot/vmlinuz-*").split(separator: "\n")
+            let path = try #require(kernels.first { !$0.hasSuffix(configured) })
+            let loaded = String(path.dropFirst("/boot/vmlinuz-".count))
             try guest.expect(
                 """
                 kexec \(systemCall) -p \(path) --initrd=\(GuestImage.captureInitrd) \

@@ -29,10 +29,10 @@ package struct KernelBuild: Hashable {
     /// How much of the code that unpacks is searched: it has 100 to 230 KiB.
     static let reach: UInt64 = 256 << 10
 
-    /// Finds the release, such as `6.1.0-10-amd64`, in the code that unpacks a kernel.
+    /// Finds the release, such as `6.1.0-10`, in the code that unpacks a kernel.
     ///
-    /// It is the first word of `build_str` (arch/x86/boot/compressed/kaslr.c), from which the kernel's
-    /// place is drawn: "6.1.0-10-amd64 (builder@host) …". `nil` where there is none.
+    /// It is the first word of a text from which the kernel's place is drawn: "6.1.0-10 (builder@host)
+    /// …" (`build_str` of boot/compressed/kaslr.c). `nil` where there is none.
     static func release(in bytes: [UInt8]) -> String? {
         let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
         var word = 0
@@ -40,7 +40,7 @@ package struct KernelBuild: Hashable {
             if byte > UInt8(ascii: " ") && byte < 0x7F { continue }
             defer { word = place + 1 }
             guard byte == UInt8(ascii: " "), bytes.dropFirst(place + 1).first == UInt8(ascii: "("),
-                word == 0 || bytes[word - 1] == 0, digits.contains(bytes[word]),
+                word == 0 || bytes[word - 1] < UInt8(ascii: " "), digits.contains(bytes[word]),
                 bytes[word..<place].contains(UInt8(ascii: "."))
             else { continue }
             return String(decoding: bytes[word..<place], as: UTF8.self)

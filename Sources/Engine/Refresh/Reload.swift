@@ -175,7 +175,10 @@ struct Reload {
 
     /// What bars the reload after a trial that ended so.
     func obstacle(after errno: CInt) -> Obstacle {
-        .refused(path: kernel.path, because: SystemError.words(for: errno))
+        let words = SystemError.words(for: errno)
+        return Trial.isLasting(errno)
+            ? .refused(path: kernel.path, because: words)
+            : .untried(path: kernel.path, because: words)
     }
 
     /// Loads the prepared files over whatever is loaded.

@@ -106,7 +106,8 @@ extension Digest {
             let start = max(segment.range.start, range.start)
             let end = min(segment.range.end, range.end)
             guard start < end else { continue }
-            for place in stride(from: Int(start - segment.range.start),
+            for place in stride(
+                from: Int(start - segment.range.start),
                 to: Int(end - segment.range.start), by: piece)
             {
                 let rest = Int(end - segment.range.start) - place

@@ -36,8 +36,8 @@ import Testing
     @Test func theUnpackerNamesTheRelease() {
         func found(_ text: String) -> String? { KernelBuild.release(in: Array(text.utf8)) }
         #expect(
-            found("\u{1}\u{2}x (y\0junk\06.1.0-56-cloud-amd64 (debian@x) (gcc-12 (Debian 12.2.0-14)\0")
-                == "6.1.0-56-cloud-amd64")
+            found("\u{1}\u{2}x (y\0junk\u{10}\u{2}6.1.0-56 (debian@x) (gcc-12 (Debian 12.2.0-14)\0")
+                == "6.1.0-56")
         #expect(found("7.3.4+deb13 (b@h)") == "7.3.4+deb13")
         for none in ["", "6.1.0", "6.1.0 ", "\0gcc 6.1.0 (x)", "\06 (x)", "\0v6.1 (x)"] {
             #expect(found(none) == nil, "\(none)")
