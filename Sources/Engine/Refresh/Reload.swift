@@ -55,16 +55,7 @@ struct Reload {
         let commandLine = try commandLine(
             configuration, remembered: memory.commandLine, insteadOf: seen,
             areFilesOthers: replacement != nil)
-        let length = commandLine.utf8.count
-        if let limit = format.needs.commandLineLimit, length > limit {
-            throw .commandLineTooLong(length: length, limit: limit)
-        }
-        let needed =
-            max(format.needs.memory, kernel.size) + (initrd?.size ?? 0)
-            + seen.architecture.loadOverhead
-        if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
-            throw .tooLarge(needed: needed, reserved: room)
-        }
+        try refuseWhatDoesNotFit(format, kernel, initrd, commandLine, into: seen)
         let subject = Trial.Subject(
             kernel: kernel.identity, initrd: initrd?.identity, lockdown: support.lockdown)
         let isOfTheseFiles =
@@ -75,6 +66,25 @@ struct Reload {
             needsTrial: try needsTrial(
                 subject, memory.trials, source.kernel, insteadOf: seen,
                 isOfTheseFiles: isOfTheseFiles))
+    }
+
+    /// Makes sure that the command line is not too long, and that all of it fits into reserved memory.
+    ///
+    /// - Throws: The obstacle that one of them is.
+    private static func refuseWhatDoesNotFit(
+        _ format: KernelFormat, _ kernel: ImageFile, _ initrd: ImageFile?, _ commandLine: String,
+        into seen: Observation
+    ) throws(Obstacle) {
+        let length = commandLine.utf8.count
+        if let limit = format.needs.commandLineLimit, length > limit {
+            throw .commandLineTooLong(length: length, limit: limit)
+        }
+        let needed =
+            max(format.needs.memory, kernel.size) + (initrd?.size ?? 0)
+            + seen.architecture.loadOverhead
+        if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
+            throw .tooLarge(needed: needed, reserved: room)
+        }
     }
 
     /// Whether the kernel may refuse the files and that would lose an image.
