@@ -236,6 +236,7 @@ extension Engine {
         defer { isReconciling = false }
         var look = try look(depth, now: now)
         let first = look.verdict
+        let isRoutine = trigger == .routine
         var trigger = trigger
         var refreshes: [Refresh] = []
         var unpatched: PatchObstacle?
@@ -251,8 +252,9 @@ extension Engine {
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
             guard isNeeded else {
-                guard try computesOwedDigest(&look, now: now) else { return ended(.settled) }
-                continue
+                if try computesOwedDigest(&look, now: now) { continue }
+                if isRoutine { tryAhead(given: look) }
+                return ended(.settled)
             }
             guard look.verdict != uncured else { return ended(.uncured) }
             guard !isToBeAskedAgain(now()) else { return ended(.busy) }
@@ -603,6 +605,22 @@ extension Engine {
         var step = try conclude(attempt, of: reload, given: latest, now: now)
         step.unpatched = patch
         return step
+    }
+
+    /// Tries the files of a reload in advance, where the next hotplug will need one and nothing presses.
+    ///
+    /// Whether they are taken is known before they are needed, then, and the reload is not held up.
+    private mutating func tryAhead(given look: Look) {
+        guard look.verdict == .current, look.observation.keepsUp != true, root.prefix.isEmpty,
+            !isOvertaken(), patchPlan(given: look).obstacle != nil,
+            case .success(let reload) = preparedReload(of: configuration(), given: look),
+            reload.needsTrial
+        else { return }
+        let attempt = lockAttempt()
+        if case .held = attempt { return }
+        // What is not tried now, or without an answer, is tried at another time.
+        guard (try? reload.hold(onProgress: { _ = isOvertaken() })) != nil else { return }
+        _ = withExtendedLifetime(attempt) { tryOut(reload) }
     }
 
     /// Tries whether the kernel takes the files of a reload; returns how the attempt ends where not.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 /// The way back from a reload that failed after the kernel had dropped the image in place: the same
 /// image once more, from its own bytes, which still lie in reserved memory.
 ///
