@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The three parts of libsystemd that the daemon uses: sd-event (EventLoop.swift), sd-daemon
+// The parts of libsystemd that the daemon uses: sd-event (EventLoop.swift), sd-daemon and sd-bus
 // (ServiceManager.swift) and the sending half of sd-journal (Journal.swift). The loop and its
 // sources arrive as ARC classes, by way of CSystemd.apinotes; describe a function there before
 // using it.
@@ -14,6 +14,7 @@
 // Where a message comes from is a place in a Swift file, not the one in C that the macros add.
 #define SD_JOURNAL_SUPPRESS_LOCATION
 
+#include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <systemd/sd-journal.h>

@@ -51,6 +51,9 @@ extension Engine {
         /// Whether a reload has left this very verdict, so that the next attempt comes only after a
         /// hotplug or on request.
         package var didNotHelp = false
+        /// How those files differ from those of the image in place; `nil` where they do not, or nobody
+        /// knows.
+        package var replacement: Replacement?
 
         /// The same, if the operator's settings are not known.
         package var withoutSettings: Ways {
@@ -78,6 +81,9 @@ extension Engine {
         case refused(SystemError)
         /// The load failed after the old image was dropped: nothing is loaded.
         case unprotected(SystemError)
+        /// The load failed after the old image was dropped, and that was loaded again from reserved
+        /// memory; why it failed. It is as wrong as before.
+        case restored(String)
         /// The machine has changed since the refresh: there is more to do.
         case stillMoving
     }
@@ -93,6 +99,12 @@ extension Engine {
         /// Why the image was reloaded and not patched; `nil` if it was patched, or if a patch could
         /// not have helped.
         package let unpatched: PatchObstacle?
+        /// How the files of the last reload differ from those of the image before; `nil` where they do
+        /// not, or nobody knows.
+        package var replacement: Replacement?
+        /// What another program did while a load was being prepared, so that it was not made; `nil`
+        /// where nobody interfered.
+        package var rival: Rival?
         /// How it ended.
         package let end: End
     }

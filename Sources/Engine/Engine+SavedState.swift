@@ -22,6 +22,10 @@ extension Engine {
         ///
         /// Another reload would not change it either, until the machine or what is loaded changes.
         package var uncured: Verdict?
+        /// Which files the kernel takes, and which it refuses.
+        var trials = Trials()
+        /// What lay in reserved memory before a load that may have lost it; `nil` if there was none.
+        var books: Replay.Books?
         /// The digest of an image that was found whole, if it covers the core header; `nil` if no
         /// patch would need it.
         package var digest: PurgatoryDigest?
@@ -60,6 +64,8 @@ extension Engine.SavedState {
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
         take(.uncured, &uncured)
+        take(.trials, &trials)
+        take(.books, &books)
         take(.digest, &digest)
         take(.owesDigest, &owesDigest)
         take(.commandLine, &commandLine)

@@ -60,8 +60,10 @@ package struct Engine {
     /// Called just before every load, with what the next daemon must know if this one dies during
     /// it; see ``SavedState/expectsImage``.
     package var beforeLoad: (SavedState) -> Void = { _ in }
-    /// Called after each MiB of a digest that cannot wait, so that the caller can show that it is
-    /// alive.
+    /// Called when that load, or the trial of one, has ended.
+    package var afterLoad: () -> Void = {}
+    /// Called after each MiB of a digest that cannot wait, or of a file, so that the caller can show
+    /// that it is alive.
     package var beat: () -> Void = {}
 
     /// What the kernel says when it is asked whether it updates the image itself.
@@ -280,10 +282,12 @@ extension Engine {
         var trigger = trigger
         var refreshes: [Refresh] = []
         var unpatched: PatchObstacle?
+        var rival: Rival?
+        var replacement: Replacement?
         func ended(_ end: End) -> Reconciliation {
             Reconciliation(
                 look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
-                end: end)
+                replacement: replacement, rival: rival, end: end)
         }
         if trigger != .routine || look.verdict != savedState.uncured { savedState.uncured = nil }
         for _ in 0..<Engine.mostRounds {
@@ -296,6 +300,8 @@ extension Engine {
             let step = try lockedRefresh(given: look, now: now)
             refreshes += step.refreshes
             unpatched = step.unpatched ?? unpatched
+            rival = step.rival ?? rival
+            replacement = step.replacement ?? replacement
             look = step.look
             if let end = step.end { return ended(end) }
             // The trigger has had its refresh. From here on the verdict alone decides.
@@ -317,9 +323,9 @@ extension Engine {
         case false:
             savedState.forgetImage()
             // An image that our own load lost must come back with the same command line.
-            if !savedState.expectsImage { savedState.commandLine = nil }
+            if !savedState.expectsImage { (savedState.commandLine, savedState.books) = (nil, nil) }
         case true where !isRefreshNeeded:
-            savedState.expectsImage = false
+            (savedState.expectsImage, savedState.books) = (false, nil)
         default: break
         }
     }
@@ -342,6 +348,10 @@ extension Engine {
         var refreshes: [Refresh] = []
         /// What prevented a patch, which would have been better.
         var unpatched: PatchObstacle?
+        /// How the files of the last reload differ from those of the image before.
+        var replacement: Replacement?
+        /// What another program did before anything was loaded, so that nothing was.
+        var rival: Rival?
         /// Set if no further attempt makes sense now.
         var end: End?
     }
@@ -362,7 +372,8 @@ extension Engine {
         }
         // The previous holder of the lock may have unloaded the image on purpose.
         guard try KernelSupport(of: root).isLoaded == look.observation.support.isLoaded else {
-            return Step(look: try self.look(.cheap, now: now))
+            let latest = try self.look(.cheap, now: now)
+            return Step(look: latest, rival: Rival(before: look, now: latest))
         }
         let step = try refresh(given: look, now: now)
         return withExtendedLifetime(attempt) { step }
@@ -409,6 +420,7 @@ extension Engine {
             if let kimage = seen.image?.kimage, savedState.unpatchable == kimage.fingerprint {
                 throw .failedBefore
             }
+            if look.keepsTheLastLoad { throw .lastLoad }
             let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
             let plan = try PatchPlan(
                 for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
@@ -444,9 +456,8 @@ extension Engine {
     private mutating func apply(
         _ patch: Patch, given look: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
-        announceLoad()
         let begin = now()
-        let attempt = patch.run()
+        let attempt = loading { patch.run() }
         switch attempt.errno {
         case EBUSY:
             return Step(look: look, end: .busy)
@@ -463,10 +474,9 @@ extension Engine {
             savedState.forgetImage()
             savedState.expectsImage = true
             // An image that cannot be read cannot be replayed, so only a reload is left.
-            guard let replayed = try? patch.replay(), replayed.errno == 0 else {
-                var step = try reload(given: look, insteadOf: .failedBefore, now: now)
-                if case .blocked = step.end { step.look = try self.look(.cheap, now: now) }
-                return step
+            let replayed = try? loading { () throws(PatchObstacle) in try patch.replay() }
+            guard replayed?.errno == 0 else {
+                return try reload(given: lostLook(now), insteadOf: .failedBefore, now: now)
             }
             savedState.expectsImage = false
             savedState.described = look.observation.live.value
@@ -509,13 +519,23 @@ extension Engine {
         return step
     }
 
-    /// Saves that an image is expected, before a load that may lose it.
-    private mutating func announceLoad() {
+    /// Makes a load that may lose the image, and saves beforehand that one is expected.
+    private mutating func loading<Failure: Error>(
+        _ load: () throws(Failure) -> Kexec.Attempt
+    ) throws(Failure) -> Kexec.Attempt {
         // What was read of the old image says nothing of the next.
         (owed, computed) = (nil, nil)
         var ahead = savedState
         ahead.expectsImage = true
         beforeLoad(ahead)
+        defer { afterLoad() }
+        return try load()
+    }
+
+    /// Looks at a machine whose image a load of ours has just lost: there is nothing to wait for.
+    private mutating func lostLook(_ now: () -> UInt64) throws(SystemError) -> Look {
+        sawImage = false
+        return try look(.cheap, now: now)
     }
 }
 
@@ -530,7 +550,16 @@ extension Engine {
         )
         return Ways(
             patch: patch.obstacle, reload: reload.obstacle, configuration: try? configuration.get(),
-            didNotHelp: look.verdict == savedState.uncured)
+            didNotHelp: look.verdict == savedState.uncured,
+            replacement: (try? reload.get())?.replacement)
+    }
+
+    /// Forgets which files the kernel has refused: somebody may have signed them, or changed a policy.
+    package mutating func forgetRefusals() { savedState.trials.forgetRefusals() }
+
+    /// The systemd unit of the distribution's kdump service; `nil` if none is installed.
+    package var kdumpService: String? {
+        Configuration.family(below: root, on: architecture)?.service
     }
 
     /// What a reload would load, as configured at this moment.
@@ -544,9 +573,27 @@ extension Engine {
         of found: Result<Configuration, Obstacle>, given look: Look
     ) -> Result<Reload, Obstacle> {
         Result { () throws(Obstacle) in
-            try Reload.prepare(
-                found, remembered: savedState.commandLine, insteadOf: look.observation)
+            if look.keepsTheLastLoad { throw .lastLoad }
+            return try Reload.prepare(
+                found,
+                remembering: Reload.Memory(
+                    commandLine: savedState.commandLine, trials: savedState.trials,
+                    release: { build in release(of: build, seenBy: look) }),
+                insteadOf: look.observation)
         }
+    }
+
+    /// The release of the kernel that is loaded, as it stands in reserved memory.
+    private func release(of build: KernelBuild, seenBy look: Look) -> String? {
+        let parts = look.observation.image?.parts ?? []
+        guard let kernel = parts.first(where: { $0.role == .kernel })?.range,
+            build.unpacker < kernel.byteCount
+        else { return nil }
+        let count = min(KernelBuild.reach, kernel.byteCount - build.unpacker)
+        let code = try? Kcore.observe(below: root) { kcore throws(Unknowable) in
+            try kcore.bytes(Int(count), at: kernel.start + build.unpacker)
+        }
+        return code.flatMap(KernelBuild.release)
     }
 
     /// Loads all of the image from files, and looks again.
@@ -557,7 +604,8 @@ extension Engine {
         case .success(let reload):
             return try run(reload, given: look, insteadOf: patch, now: now)
         case .failure(let obstacle):
-            return Step(look: look, unpatched: patch, end: .blocked(obstacle))
+            return try restored(because: "\(obstacle)", now: now)
+                ?? Step(look: look, unpatched: patch, end: .blocked(obstacle))
         }
     }
 
@@ -565,19 +613,70 @@ extension Engine {
         _ reload: Reload, given look: Look, insteadOf patch: PatchObstacle? = nil,
         now: () -> UInt64
     ) throws(SystemError) -> Step {
-        let attempt: Kexec.Attempt
         do throws(Obstacle) {
             // Files below another root belong to another machine; the system call would act on this
             // one.
             guard root.prefix.isEmpty else { throw .anotherMachine }
-            try reload.hold()
-            announceLoad()
-            attempt = reload.run()
+            try reload.hold(onProgress: beat)
         } catch {
-            return Step(look: look, unpatched: patch, end: .blocked(error))
+            return try restored(because: "\(error)", now: now)
+                ?? Step(look: look, unpatched: patch, end: .blocked(error))
         }
+        if reload.needsTrial, let end = tryOut(reload) {
+            return Step(look: look, unpatched: patch, end: end)
+        }
+        // Both files may have come from a cold disk, which takes long enough for others to act.
+        let latest = try self.look(.cheap, now: now)
+        let rival = Rival(before: look, now: latest)
+        guard rival == nil, !look.isCured(by: latest) else {
+            return Step(look: latest, unpatched: patch, rival: rival)
+        }
+        if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
+        let attempt = loading { reload.run() }
+        var step = try conclude(attempt, of: reload, given: latest, now: now)
+        step.unpatched = patch
+        return step
+    }
+
+    /// Tries the files of a reload in advance, if the next hotplug will need one; for a moment in which
+    /// nothing else is to be done.
+    ///
+    /// Then it is known whether the kernel takes them, and the reload is not held up.
+    package mutating func tryAhead(given look: Look) {
+        guard look.verdict == .current, look.observation.keepsUp != true, root.prefix.isEmpty,
+            patchPlan(given: look).obstacle != nil,
+            case .success(let reload) = preparedReload(of: configuration(), given: look),
+            reload.needsTrial
+        else { return }
+        let attempt = lockAttempt()
+        if case .held = attempt { return }
+        // What is not tried now, or without an answer, is tried at another time.
+        guard (try? reload.hold(onProgress: beat)) != nil else { return }
+        _ = withExtendedLifetime(attempt) { tryOut(reload) }
+    }
+
+    /// Tries whether the kernel takes the files of a reload; returns how the attempt ends where not.
+    private mutating func tryOut(_ reload: Reload) -> End? {
+        // It may take as long as a load.
+        beforeLoad(savedState)
+        defer { afterLoad() }
+        let refusal = reload.rehearse()
+        savedState.trials.note(reload.subject, refusal)
+        switch refusal {
+        case 0: return nil
+        // Whoever has the lock may be about to load what is wanted here.
+        case EBUSY: return .busy
+        default: return .blocked(reload.obstacle(after: refusal))
+        }
+    }
+
+    /// Notes how a reload ended, and looks again.
+    private mutating func conclude(
+        _ attempt: Kexec.Attempt, of reload: Reload, given look: Look, now: () -> UInt64
+    ) throws(SystemError) -> Step {
         if attempt.errno == EBUSY { return Step(look: look, end: .busy) }
         if attempt.errno == 0 {
+            savedState.trials.note(reload.subject, 0)
             // The new image describes the machine at some moment after `look`. If the machine has
             // changed since, the next verdict is stale and the image is loaded again.
             savedState.described = look.observation.live.value
@@ -585,14 +684,53 @@ extension Engine {
             savedState.unpatchable = nil
             let refresh = Refresh(method: .reload, window: attempt.microseconds)
             return Step(
-                look: try self.look(.thorough, now: now), refreshes: [refresh], unpatched: patch)
+                look: try self.look(.thorough, now: now), refreshes: [refresh],
+                replacement: reload.replacement)
         }
         let error = SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport(of: root).isLoaded == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
+        savedState.trials.note(reload.subject, attempt.errno)
         savedState.forgetImage()
         savedState.expectsImage = true
-        return Step(look: try self.look(.cheap, now: now), end: .unprotected(error))
+        // Not `??`: it would widen the type of the error.
+        if let step = try restored(because: "\(error)", now: now) { return step }
+        return Step(look: try lostLook(now), end: .unprotected(error))
+    }
+}
+
+// MARK: - Replaying
+
+extension Engine {
+    /// Notes what it takes to load the image again that was seen; `nil` where that cannot be done.
+    private func books(of look: Look) -> Replay.Books? {
+        guard let image = look.observation.image, let layout = savedState.layout else { return nil }
+        let flags = Patch.flags(for: image.kimage, laidOut: layout)
+        return try? Kcore.observe(below: root) { kcore throws(Unknowable) in
+            try Replay.Books(of: image, flags: flags, in: kcore)
+        }
+    }
+
+    /// Loads the image again that a load of ours has lost, from what is left in reserved memory; `nil`
+    /// where none is lost, or nothing can be loaded.
+    ///
+    /// It is as wrong as it was before, and far better than none.
+    private mutating func restored(
+        because reason: String, now: () -> UInt64
+    ) throws(SystemError) -> Step? {
+        guard let books = savedState.books, savedState.expectsImage,
+            try KernelSupport(of: root).isLoaded == false, root.prefix.isEmpty
+        else { return nil }
+        let (root, architecture) = (root, architecture)
+        let begin = now()
+        let attempt = try? loading { () throws(Unknowable) in
+            try Replay.run(books, below: root, on: architecture)
+        }
+        guard attempt?.errno == 0 else { return nil }
+        savedState.expectsImage = false
+        let refresh = Refresh(method: .replay, window: now() - begin)
+        return Step(
+            look: try look(.thorough, now: now), refreshes: [refresh], end: .restored(reason))
     }
 }
 
@@ -604,6 +742,20 @@ extension Result {
 }
 
 extension Engine.Look {
+    /// Whether what this look saw to be stale is right by now: the kernel has brought it up to date, or
+    /// the machine is again what it was.
+    fileprivate func isCured(by latest: Engine.Look) -> Bool {
+        switch verdict {
+        case .stale, .missingParameter: !latest.verdict.needsRefresh(on: .hotplug)
+        default: false
+        }
+    }
+
+    /// Whether the one load that is left is worth more than what this look saw to be wrong.
+    fileprivate var keepsTheLastLoad: Bool {
+        observation.support.loadsLeft == 1 && !verdict.isWorthTheLastLoad
+    }
+
     /// Whether it saw no image, or none that is whole.
     fileprivate var isWithoutImage: Bool {
         switch observation.finding {

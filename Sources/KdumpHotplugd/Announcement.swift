@@ -41,7 +41,7 @@ struct Announcement: Equatable {
         switch outcome.end {
         case .settled where outcome.leavesNoRefresh:
             entry = Announcement.entry(for: outcome.look.verdict, assessment.severity)
-            action = nil
+            action = outcome.rival.map(Sentences.yielding)
         case .stillMoving where outcome.leavesNoRefresh:
             entry = .retry
             action = "the machine is still changing"
@@ -70,6 +70,13 @@ struct Announcement: Equatable {
             entry = .refreshFailed
             action = "the reload failed (\(error)) and the old image is still loaded"
             facts[.errno] = "\(error.errno)"
+        case .restored(let reason):
+            entry = .refreshFailed
+            action =
+                "the reload failed after the old image was dropped (\(reason)), and that image was"
+                + " loaded again from reserved memory"
+            facts[.window] = "\(outcome.window)"
+            facts[.refresh] = Report.Method.replay.rawValue
         case .unprotected(let error):
             entry = .unprotected
             action = "NOT PROTECTED (\(error))"
@@ -114,6 +121,7 @@ struct Announcement: Equatable {
             action += " with \(Sentences.list(needs.map(\.parameter))) added to its command line"
         }
         action += " (\(most)\(duration) unprotected)"
+        if let replacement = outcome.replacement { action += " with \(replacement)" }
         if let obstacle = outcome.unpatched, obstacle != .switchedOff {
             action += " because \(obstacle)"
         }

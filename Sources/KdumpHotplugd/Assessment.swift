@@ -62,6 +62,10 @@ struct Assessment: Equatable {
         if let obstacle {
             return ", but it cannot be refreshed after the next hotplug: \(obstacle)"
         }
+        if daemonRuns, ways.patch != nil, case .kernel? = ways.replacement {
+            return ", but after the next hotplug it is replaced by"
+                + " \(Sentences.replacement(in: ways))"
+        }
         return daemonRuns
             ? nil
             : ", but nothing refreshes it after the next hotplug: start kdump-hotplugd.service"

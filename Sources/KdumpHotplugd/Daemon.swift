@@ -29,6 +29,8 @@ final class Daemon {
     private var scrubs = 0
     /// Whether systemd still has to be told that everything has been checked.
     private var isReadinessOwed = false
+    /// Whether the distribution's own tool has been asked since an image was last seen.
+    private var hasCalledForRescue = false
     private var failure: SystemError?
 
     /// Every how many scrubs the digest is verified.
@@ -57,7 +59,11 @@ final class Daemon {
         burst = Burst(quiet: settings.settle)
         engine.beat = { [unowned self] in services.alive() }
         // A write error is announced when the result of the load is recorded.
-        engine.beforeLoad = { [unowned self] saved in try? remember(saved) }
+        engine.beforeLoad = { [unowned self] saved in
+            try? remember(saved)
+            services.beginLoad()
+        }
+        engine.afterLoad = { [unowned self] in services.endLoad() }
     }
 
     /// Runs until SIGTERM or SIGINT, and returns the exit code.
@@ -159,6 +165,7 @@ final class Daemon {
     private func reread() {
         services.reloading(now: loop.now)
         backoff = nil
+        engine.forgetRefusals()
         isReadinessOwed = true
         reconcile(.request, verifies: true)
     }
@@ -200,10 +207,12 @@ final class Daemon {
                     method: Report.Method(refresh.method), time: Int(time(nil)),
                     window: refresh.window)
             }
+            if outcome.look.observation.support.isLoaded == true { hasCalledForRescue = false }
+            if trigger == .routine && outcome.end == .settled && burst.due == nil {
+                engine.tryAhead(given: outcome.look)
+            }
             let ways = engine.ways(given: outcome.look)
-            // If nothing is loaded, there is nothing to lose.
-            let isAtRisk = outcome.look.observation.support.isLoaded == true
-            burst.cost = isAtRisk && ways.patch != nil ? .reload : .patch
+            burst.cost = Burst.Cost(of: ways, given: outcome.look.observation.support)
             let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
             record(outcome.look, assessment, ways)
             return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))
@@ -229,8 +238,25 @@ final class Daemon {
         case .retry(let kind):
             // The trigger of the failed attempt still needs a refresh.
             lookAgain(for: trigger, at: kind, startsOver: false)
+        case .rescue:
+            lookAgain(for: trigger, at: .unprotected, startsOver: false)
+            callForRescue()
         case .poll(let kind):
             lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
+        }
+    }
+
+    /// Has the distribution's own kdump service load, where nothing else is left: once in each loss.
+    private func callForRescue() {
+        guard !hasCalledForRescue, let service = engine.kdumpService else { return }
+        hasCalledForRescue = true
+        let action = "Restarting \(service), the last way to get a crash kernel loaded"
+        do throws(SystemError) {
+            try services.restart(service)
+            journal.send(.init(.rescue, action))
+            set(alarms?.again, at: loop.now + FollowUp.rescueTime)
+        } catch {
+            journal.send(.init(.rescue, "\(action), failed: \(error)"))
         }
     }
 

@@ -12,6 +12,9 @@ enum FollowUp: Equatable {
     case burst
     /// At intervals of this back-off, to try what the last attempt could not do.
     case retry(Backoff)
+    /// At intervals of the back-off for a machine without protection; and once, before the first of
+    /// them, the distribution's own tool is to load.
+    case rescue
     /// At intervals of this back-off, which starts over at every hotplug event.
     case poll(Backoff)
 
@@ -21,6 +24,12 @@ enum FollowUp: Equatable {
     /// `try_remove_memory`), and the kernel sends no event for that. Two seconds are long for the
     /// kernel and short for an operator; a look reads a few small files and some hundred KiB.
     private static let secondLook: UInt64 = 2_000_000
+
+    /// How long the distribution's own tool is left alone with its load, in microseconds.
+    ///
+    /// It takes one to three seconds, and more where it is emulated. A load of ours meanwhile could
+    /// fall between its unload and its load.
+    static let rescueTime: UInt64 = 10_000_000
 
     /// Decides what follows a reconciliation.
     init(after outcome: Engine.Reconciliation, on trigger: Trigger) {
@@ -34,11 +43,24 @@ enum FollowUp: Equatable {
                 }
         case .settled: self = .look(after: FollowUp.secondLook)
         case .stillMoving: self = .burst
-        case .blocked, .refused: self = .retry(.stale)
+        case .blocked where outcome.look.verdict == .lost: self = .rescue
+        case .blocked, .refused, .restored: self = .retry(.stale)
         case .uncured: self = .none
         case .busy, .held: self = .retry(.busy)
-        case .unprotected: self = .retry(.unprotected)
+        case .unprotected: self = .rescue
         }
+    }
+}
+
+extension Burst.Cost {
+    /// What the next act costs on a machine that was seen.
+    init(of ways: Engine.Ways, given support: KernelSupport) {
+        // Where nothing is loaded there is nothing to lose.
+        guard support.isLoaded == true else {
+            self = .patch
+            return
+        }
+        self = support.loadsLeft == 1 ? .lastLoad : ways.patch == nil ? .patch : .reload
     }
 }
 

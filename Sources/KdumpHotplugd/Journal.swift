@@ -32,6 +32,8 @@ enum JournalEntry: String, CaseIterable {
     case unprotected = "4105ccbf72cc48549d0d5d8ff7e7e904"
     /// Nothing is loaded after a load was lost, and an obstacle prevents another one.
     case unprotectedObstacle = "17a36c2bbec34efe8f11c66eea77c3c3"
+    /// Nothing could be loaded here, so the distribution's own kdump service is restarted.
+    case rescue = "85a15bca84574147a1772ebd9373dfb1"
     /// A refresh is needed, but is not possible until the operator removes an obstacle.
     case obstacle = "969e706a8ca547b1bdfc93db5fed3f7d"
     /// The kernel dropped hotplug events; the daemon checks the machine itself.
@@ -45,7 +47,7 @@ enum JournalEntry: String, CaseIterable {
     var priority: CInt {
         switch self {
         case .unprotected, .unprotectedObstacle: LOG_ALERT
-        case .refreshFailed, .obstacle, .unrecorded: LOG_ERR
+        case .refreshFailed, .obstacle, .rescue, .unrecorded: LOG_ERR
         case .atRisk, .unverified, .eventsLost, .retry: LOG_WARNING
         case .started, .idle, .impossible, .refreshed: LOG_NOTICE
         case .current, .waiting, .stopping: LOG_INFO

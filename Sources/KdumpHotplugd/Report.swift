@@ -91,6 +91,8 @@ struct Report: Codable, Equatable {
         let initrd: String?
         /// The file that sets them; left out if the operator's settings do.
         let from: String?
+        /// How they differ from what is loaded; left out if they do not, or if that is unknown.
+        let replaces: String?
         /// What prevents it; left out if nothing does.
         var obstacle: String?
 
@@ -98,6 +100,7 @@ struct Report: Codable, Equatable {
             kernel = ways.configuration?.source.kernel
             initrd = ways.configuration?.source.initrd
             from = ways.configuration?.file
+            replaces = ways.replacement.map { "\($0)" }
             obstacle = ways.reload.map { "\($0)" }
         }
     }

@@ -91,6 +91,7 @@ enum ReportText {
         guard let reload, let kernel = reload.kernel else { return nil }
         let files = kernel + (reload.initrd.map { " with \($0)" } ?? "")
         return files + (reload.from.map { ", set in \($0)" } ?? "")
+            + (reload.replaces.map { "; it is \($0)" } ?? "")
     }
 
     private static func coverage(_ memory: Report.Memory) -> String {

@@ -98,6 +98,23 @@ enum Sentences {
         return words.joined(separator: ", then ")
     }
 
+    /// Says why nothing was loaded.
+    static func yielding(to rival: Rival) -> String {
+        switch rival {
+        case .unloaded:
+            "nothing was loaded, because another program has just unloaded the crash kernel"
+        case .loaded:
+            "nothing was loaded, because another program has just loaded a crash kernel"
+        }
+    }
+
+    /// Says what a reload would load instead of the image in place; empty where it is the same.
+    static func replacement(in ways: Engine.Ways) -> String {
+        guard let replacement = ways.replacement else { return "" }
+        let path = ways.configuration.map { " (\($0.source.kernel))" } ?? ""
+        return "\(replacement)\(path)"
+    }
+
     /// Names the holder of a lock.
     static func name(of holder: LoadLock.Holder) -> String {
         holder.pid.map { "process \($0)" } ?? "another program"

@@ -1,12 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CSystemd
+internal import Engine
 
 /// Tells systemd the state of the daemon, and one sentence for `systemctl status`.
 ///
 /// Without a service manager, as in a terminal, the calls do nothing. ``EventLoop`` feeds the
 /// watchdog; ``alive()`` does so during a step of the loop that takes long.
 struct ServiceManager {
+    /// The time of the watchdog in microseconds; 0 where it is off.
+    private let watchdog: UInt64
+
+    /// Asks systemd's environment for the watchdog.
+    ///
+    /// The corresponding C function is `sd_watchdog_enabled`.
+    init() {
+        var time: UInt64 = 0
+        watchdog = unsafe sd_watchdog_enabled(0, &time) > 0 ? time : 0
+    }
+
+    /// Takes the time of the watchdog in microseconds; 0 where it is off.
+    init(watchdog: UInt64) { self.watchdog = watchdog }
+
+    /// How long a load may take before the daemon counts as hung, in microseconds.
+    ///
+    /// A load that is killed leaves nothing loaded, and the slowest takes a minute: ten.
+    private static let longestLoad: UInt64 = 600_000_000
+
     /// Says that the daemon is ready: after its first look, and after each reload of its settings.
     func ready(status: String) {
         notify(["READY=1", ServiceManager.assignment(ofStatus: status)])
@@ -27,6 +47,21 @@ struct ServiceManager {
 
     /// Says that the daemon is alive, in the middle of a step that takes long.
     func alive() { notify(["WATCHDOG=1"]) }
+
+    /// Says that a load begins, in which the daemon must not be killed for its silence.
+    ///
+    /// Whichever time counts is longer until ``endLoad()``: the watchdog's, or the one for the start or
+    /// the stop of the service (sd_notify(3)).
+    func beginLoad() {
+        let time = ServiceManager.longestLoad
+        let more = "EXTEND_TIMEOUT_USEC=\(time)"
+        notify(watchdog > 0 ? ["WATCHDOG=1", "WATCHDOG_USEC=\(time)", more] : [more])
+    }
+
+    /// Says that the load has ended.
+    func endLoad() {
+        if watchdog > 0 { notify(["WATCHDOG_USEC=\(watchdog)", "WATCHDOG=1"]) }
+    }
 
     /// Says that the daemon is about to stop because it was told to.
     func stopping(status: String) {
@@ -52,5 +87,36 @@ struct ServiceManager {
     /// The corresponding C function is `sd_notify`.
     private func notify(_ assignments: [String]) {
         _ = unsafe sd_notify(0, assignments.joined(separator: "\n"))
+    }
+
+    /// Has systemd restart a unit, and returns when it has taken the order.
+    ///
+    /// It asks systemd itself, as systemctl(1) does for root, and not by way of the system bus.
+    ///
+    /// The corresponding C functions are `sd_bus_start` and `sd_bus_call`.
+    /// - Throws: A `SystemError` where systemd cannot be reached or refuses, as for an unknown unit.
+    func restart(_ unit: String) throws(SystemError) {
+        var bus: OpaquePointer?
+        var call: OpaquePointer?
+        defer {
+            unsafe sd_bus_message_unref(call)
+            unsafe sd_bus_flush_close_unref(bus)
+        }
+        func check(_ result: CInt) throws(SystemError) {
+            if result < 0 { throw SystemError("restart \(unit)", errno: -result) }
+        }
+        try check(unsafe sd_bus_new(&bus))
+        try check(unsafe sd_bus_set_address(bus, "unix:path=/run/systemd/private"))
+        try check(unsafe sd_bus_start(bus))
+        try check(
+            unsafe sd_bus_message_new_method_call(
+                bus, &call, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                "org.freedesktop.systemd1.Manager", "RestartUnit"))
+        for argument in [unit, "replace"] {
+            try check(
+                unsafe sd_bus_message_append_basic(call, CChar(UInt8(ascii: "s")), argument))
+        }
+        // A quarter of a minute: systemd answers at once unless it is itself in trouble.
+        try check(unsafe sd_bus_call(bus, call, 15_000_000, nil, nil))
     }
 }

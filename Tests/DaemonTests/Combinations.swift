@@ -88,7 +88,7 @@ enum Combinations {
         [
             .settled, .blocked(.noSource), .blocked(.beingWritten(.initrd, path: "/i")), .uncured,
             .busy, .held(LoadLock.Holder(path: "/lock", pid: 7)), .refused(error),
-            .unprotected(error), .stillMoving,
+            .unprotected(error), .restored("\(error)"), .stillMoving,
         ]
     }
     private static let other = LiveSystem(

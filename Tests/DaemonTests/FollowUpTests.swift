@@ -24,13 +24,25 @@ extension DaemonTests {
             let error = SystemError("kexec_file_load", errno: 22)
             let stale = Verdict.stale(Combinations.lossy)
             #expect(followUp(stale, .stillMoving, refreshes: [1]) == .burst)
-            #expect(followUp(.lost, .unprotected(error)) == .retry(.unprotected))
-            #expect(followUp(.lost, .blocked(.noSource)) == .retry(.stale))
+            #expect(followUp(.lost, .unprotected(error)) == .rescue)
+            #expect(followUp(.lost, .blocked(.noSource)) == .rescue)
+            #expect(followUp(stale, .blocked(.noSource)) == .retry(.stale))
+            #expect(followUp(stale, .restored("\(error)"), refreshes: [1]) == .retry(.stale))
             #expect(followUp(stale, .refused(error)) == .retry(.stale))
             #expect(followUp(stale, .busy) == .retry(.busy))
             let holder = LoadLock.Holder(path: "/lock", pid: nil)
             #expect(followUp(stale, .held(holder)) == .retry(.busy))
             #expect(followUp(stale, .uncured) == .none)
+        }
+
+        @Test(arguments: [nil, PatchObstacle.switchedOff])
+        func theLastLoadIsPacedAsSuch(patch: PatchObstacle?) {
+            let ways = Engine.Ways(patch: patch, reload: nil)
+            func cost(_ left: Int?, isLoaded: Bool = true) -> Burst.Cost {
+                Burst.Cost(of: ways, given: KernelSupport(isLoaded: isLoaded, loadsLeft: left))
+            }
+            #expect(cost(nil) == (patch == nil ? .patch : .reload) && cost(2) == cost(nil))
+            #expect(cost(1) == .lastLoad && cost(1, isLoaded: false) == .patch)
         }
 
         @Test func aKernelThatKeepsUpHasItsGraceTime() {

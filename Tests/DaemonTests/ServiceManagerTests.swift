@@ -34,6 +34,21 @@ extension DaemonTests {
             #expect(socket.receive() == "STOPPING=1\nSTATUS=asked to stop")
         }
 
+        /// A daemon that is killed in a load leaves nothing loaded.
+        @Test func aLoadExtendsWhateverTimeCounts() {
+            systemd.beginLoad()
+            #expect(socket.receive() == "EXTEND_TIMEOUT_USEC=600000000")
+            // Without a watchdog none is made; the end of the load is not worth a message.
+            systemd.endLoad()
+            let watched = ServiceManager(watchdog: 60_000_000)
+            watched.beginLoad()
+            #expect(
+                socket.receive()
+                    == "WATCHDOG=1\nWATCHDOG_USEC=600000000\nEXTEND_TIMEOUT_USEC=600000000")
+            watched.endLoad()
+            #expect(socket.receive() == "WATCHDOG_USEC=60000000\nWATCHDOG=1")
+        }
+
         @Test(arguments: ["a\nREADY=1", "a\rREADY=1", "a\0READY=1", "a\u{7f}READY=1"])
         func aStatusCannotAssignAnythingElse(status: String) {
             systemd.status(status)

@@ -98,6 +98,26 @@ import Testing
         #expect(ways.patch == .refused(errno: 1) && ways.obstacle == .noSource)
     }
 
+    /// A failure after the drop could not be made good.
+    @Test func keepsTheLastLoadForWhatADumpWouldLose() throws {
+        let machine = try machine()
+        try machine.write("1\n", to: "/proc/sys/kernel/kexec_load_limit_panic")
+        var engine = engine(machine)
+        func ways() throws -> Engine.Ways {
+            engine.ways(given: try engine.look(.thorough, now: { 0 }))
+        }
+        #expect(try ways().patch == nil, "current: whatever may come")
+        try machine.write("0\n", to: "/sys/devices/system/cpu/present")
+        #expect(try ways() == Engine.Ways(patch: .lastLoad, reload: .lastLoad))
+        #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .blocked(.lastLoad))
+        try machine.write("2\n", to: "/proc/sys/kernel/kexec_load_limit_panic")
+        #expect(try ways().patch == nil)
+        try machine.write("1\n", to: "/proc/sys/kernel/kexec_load_limit_panic")
+        try machine.write("0,2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
+        #expect(try ways().patch == nil, "a CPU is missing, too")
+    }
+
     @Test func findsDamageOnlyWhereItLooksForIt() throws {
         let machine = try machine { loaded in
             loaded.put([0xFF], at: LoadedMachine.kernel.start + 0x100)

@@ -30,6 +30,27 @@ extension GuestTests {
             #expect(dump.covers(dimm) && !dump.touches(lost))
         }
 
+        /// The last load is kept where a failure of it would cost more than is wrong.
+        @Test func `on 6.12 the last load is not spent on memory that is gone`() throws {
+            let guest = try guest(.v6_12, .watched(.program))
+            let gone = try guest.hotAdd(megabytes: 128, id: "gone")
+            try guest.waitUntilOK()
+            try guest.expect("sysctl -q kernel.kexec_load_limit_panic=1")
+            try guest.expect("systemctl reload kdump-hotplugd")
+            try guest.hotRemove("gone")
+            let words = "kernel.kexec_load_limit_panic allows one more load, which is kept"
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q '\(words)'")
+            try expectNamed(guest, words, verdict: "WARNING")
+            #expect(try guest.daemonStatus().contains(words))
+            #expect(try guest.expect("sysctl -n kernel.kexec_load_limit_panic") == "1")
+            // Four blocks: were the first worth it, the others would be lost.
+            let late = try guest.hotAdd(megabytes: 512, id: "late")
+            try guest.waitUntil("[ $(sysctl -n kernel.kexec_load_limit_panic) = 0 ]")
+            try guest.waitUntil("kdump-hotplugd --check | grep -q ', all covered'")
+            let dump = try crash(guest)
+            #expect(dump.covers(late) && (late.overlaps(gone) || !dump.touches(gone)))
+        }
+
         /// What bars both ways.
         private func expectNamed(
             _ guest: Machine, _ words: String, verdict: String

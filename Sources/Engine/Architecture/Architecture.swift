@@ -61,6 +61,8 @@ package struct Architecture: Sendable {
         let longestCommandLine: UInt64
         /// The physical address of the initrd; 0 if there is none.
         let initrd: UInt64
+        /// Which files the image was made of; `nil` where that is not known.
+        var origin: ImageOrigin?
     }
 
     /// What must be known of an architecture in order to write parts of an image and leave the

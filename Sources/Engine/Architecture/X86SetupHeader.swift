@@ -37,7 +37,29 @@ struct X86SetupHeader {
         return Architecture.BootData(
             commandLine: UInt64(highLine) << 32 | UInt64(line),
             longestCommandLine: X86SetupHeader.longestCommandLine,
-            initrd: UInt64(highInitrd) << 32 | UInt64(initrd))
+            initrd: UInt64(highInitrd) << 32 | UInt64(initrd), origin: origin)
+    }
+
+    /// Which files the image was made of that boot parameters belong to: its loader has copied the
+    /// kernel file's header.
+    private var origin: ImageOrigin? {
+        guard let build, let size = bytes.word(at: 0x21C), let highSize = bytes.word(at: 0xC4)
+        else { return nil }
+        return ImageOrigin(build: build, initrdSize: UInt64(highSize) << 32 | UInt64(size))
+    }
+
+    /// Which build of the kernel it is: `setup_sects`, `syssize`, `payload_offset`, `payload_length`
+    /// and `init_size`.
+    private var build: KernelBuild? {
+        let sectorSize: UInt64 = 512
+        guard let paragraphs = bytes.word(at: 0x1F4), let payload = bytes.word(at: 0x248),
+            let payloadSize = bytes.word(at: 0x24C), let unpackedSize = bytes.word(at: 0x260),
+            payloadSize > 0
+        else { return nil }
+        return KernelBuild(
+            sizes: [UInt64(paragraphs) * 16, UInt64(payloadSize), UInt64(unpackedSize)],
+            head: (UInt64(bytes[0x1F1]) + 1) * sectorSize,
+            unpacker: UInt64(payload) + UInt64(payloadSize))
     }
 
     /// What a kernel file says, by the rules of arch/x86/kernel/kexec-bzimage64.c,
@@ -50,6 +72,7 @@ struct X86SetupHeader {
         else { return nil }
         return KernelFormat.Needs(
             memory: UInt64(memory),
-            commandLineLimit: max(0, Int(limit) - X86SetupHeader.coreHeaderParameter))
+            commandLineLimit: max(0, Int(limit) - X86SetupHeader.coreHeaderParameter),
+            build: build)
     }
 }

@@ -18,6 +18,8 @@ package struct Burst: Equatable {
         case patch
         /// About a second without protection.
         case reload
+        /// The last load until the next boot: what comes after it is lost, so it waits for silence.
+        case lastLoad
     }
 
     /// How long without an event a burst is over, in microseconds.
@@ -70,12 +72,14 @@ package struct Burst: Equatable {
     /// When to act if no more events come; `nil` if there is nothing to act on.
     package var due: UInt64? {
         guard let storm, let waiting else { return nil }
+        if cost == .lastLoad {
+            return min(storm.last + max(quiet, Burst.calm), waiting + Burst.gaps.longest)
+        }
         guard let acted, acted >= storm.first else {
-            let soonest: UInt64 =
-                switch cost {
-                case .patch: min(storm.first + Burst.lead, storm.last + quiet)
-                case .reload: min(storm.last + quiet, storm.first + max(quiet, Burst.patience))
-                }
+            let soonest =
+                cost == .patch
+                ? min(storm.first + Burst.lead, storm.last + quiet)
+                : min(storm.last + quiet, storm.first + max(quiet, Burst.patience))
             return max(soonest, rested)
         }
         let age = acted - storm.first

@@ -98,6 +98,20 @@ extension Verdict {
         }
     }
 
+    /// Whether curing it is worth the last load that `kernel.kexec_load_limit_panic` allows.
+    ///
+    /// If that one fails after the kernel has dropped the image, there is no dump until the next boot.
+    /// That is a small risk of losing everything. It is less than the certain loss of what a dump
+    /// lacks, and more than what an entry costs that describes memory or CPUs which are gone. What is
+    /// only suspected is not worth it either.
+    package var isWorthTheLastLoad: Bool {
+        switch self {
+        case .waiting(let coverage), .stale(let coverage): coverage.losesAnything
+        case .unverified: false
+        default: true
+        }
+    }
+
     /// Whether a reload may ever be needed.
     package var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
 

@@ -16,6 +16,8 @@ package struct KernelSupport: Equatable {
     package var lockdown = Lockdown.none
     /// Whether a kernel to reboot into is loaded as well.
     package var isRebootPrepared = false
+    /// Whether `kernel.kexec_load_limit_reboot` counts the loads of such kernels.
+    package var rebootLoadsAreCounted = false
 
     /// How far the kernel protects itself from root (kernel_lockdown(7)).
     package enum Lockdown: String, Equatable, Codable {
@@ -41,15 +43,24 @@ extension KernelSupport {
         isRebootPrepared =
             try root.line(of: "/sys/kernel/kexec/loaded", "/sys/kernel/kexec_loaded") == "1"
         loadingDisabled = try root.line(of: "/proc/sys/kernel/kexec_load_disabled") == "1"
-        loadsLeft = try root.line(of: "/proc/sys/kernel/kexec_load_limit_panic")
-            .flatMap { Int($0) }
-            .flatMap { $0 < 0 ? nil : $0 }
+        loadsLeft = try KernelSupport.limit("kexec_load_limit_panic", of: root)
+        rebootLoadsAreCounted =
+            try KernelSupport.limit("kexec_load_limit_reboot", of: root) != nil
         // "none [integrity] confidentiality": the level in force stands in brackets.
         lockdown =
             try root.line(of: "/sys/kernel/security/lockdown")?
             .split(separator: " ")
             .first { $0.hasPrefix("[") }
             .flatMap { Lockdown(rawValue: String($0.dropFirst().dropLast())) } ?? .none
+    }
+
+    /// A limit of the kernel's; `nil` if it is unlimited, which the kernel writes as -1.
+    private static func limit(
+        _ name: String, of root: SystemRoot
+    ) throws(SystemError) -> Int? {
+        try root.line(of: "/proc/sys/kernel/\(name)")
+            .flatMap { Int($0) }
+            .flatMap { $0 < 0 ? nil : $0 }
     }
 
     /// Whether the kernel updates the loaded image itself after a hotplug; takes the kexec lock.

@@ -69,7 +69,7 @@ struct ImageReading {
             kimage: kimage,
             parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
             header: header, digest: glance.digest, integrity: glance.integrity,
-            commandLine: commandLine)
+            commandLine: commandLine, origin: bootData?.values.origin)
         return .understood(image, glance.work)
     }
 

@@ -63,6 +63,8 @@ package struct ResidentImage: Equatable {
     package let integrity: Integrity
     /// The capture kernel's command line.
     package let commandLine: Fact<String>
+    /// Which files it was made of; `nil` where that is not known.
+    package var origin: ImageOrigin?
 
     /// Who made the image; after a patch `struct kimage` only tells who loaded the patch.
     ///
@@ -86,6 +88,6 @@ package struct ResidentImage: Equatable {
     ) -> ResidentImage {
         ResidentImage(
             kimage: kimage, parts: parts ?? self.parts, header: header, digest: digest,
-            integrity: integrity, commandLine: commandLine)
+            integrity: integrity, commandLine: commandLine, origin: origin)
     }
 }

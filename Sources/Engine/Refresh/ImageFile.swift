@@ -16,12 +16,35 @@ package final class ImageFile {
         case initrd
     }
 
+    /// What tells a file and its contents from others, as far as the file system does.
+    struct Identity: Hashable, Codable {
+        let device: UInt64
+        let inode: UInt64
+        let size: UInt64
+        /// When the contents changed last, and when anything did, signatures in attributes included:
+        /// in nanoseconds since 1970.
+        let modified: Int64
+        let changed: Int64
+
+        /// Reads it from what stat(2) says.
+        fileprivate init(_ status: stat) {
+            device = UInt64(status.st_dev)
+            inode = UInt64(status.st_ino)
+            size = UInt64(max(0, status.st_size))
+            modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+            changed = Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
+        }
+    }
+
     /// The open file.
     let descriptor: CInt
+    /// Which file it is.
+    let identity: Identity
     /// How many bytes it holds.
     let size: UInt64
     private let role: Role
-    private let path: String
+    /// Its path.
+    let path: String
 
     /// F_SETLEASE of the kernel's include/uapi/linux/fcntl.h, which glibc shows to GNU programs
     /// only.
@@ -43,6 +66,7 @@ package final class ImageFile {
         let found = unsafe fstat(descriptor, &status) == 0
         // Everything is initialised now, so after a throw deinit closes the file.
         size = found ? UInt64(max(0, status.st_size)) : 0
+        identity = Identity(status)
         guard found, status.st_mode & S_IFMT == S_IFREG else {
             throw .notAFile(role, path: path)
         }
@@ -51,12 +75,12 @@ package final class ImageFile {
 
     deinit { close(descriptor) }
 
-    /// Reads the file's first bytes.
+    /// Reads the bytes at `offset`, fewer where the file ends before.
     ///
     /// - Throws: An obstacle if the file cannot be read.
-    func prefix(_ count: Int) throws(Obstacle) -> [UInt8] {
+    func bytes(_ count: Int, at offset: UInt64 = 0) throws(Obstacle) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
-        let read = try read(into: &bytes, at: 0)
+        let read = try read(into: &bytes, at: offset)
         return Array(bytes[..<read])
     }
 
@@ -68,8 +92,9 @@ package final class ImageFile {
     /// announces one.
     ///
     /// The corresponding C functions are `fcntl`, with F_SETLEASE, and `pread`.
+    /// `onProgress` is called after each MiB, because a disk may be slow.
     /// - Throws: An obstacle if the file is being written or cannot be read.
-    func hold() throws(Obstacle) {
+    func hold(onProgress: () -> Void) throws(Obstacle) {
         // Errors other than EAGAIN mean that this file system has no leases or that another user
         // owns the file: then the load does without a lease, like everybody else's.
         if fcntl(descriptor, ImageFile.setLease, F_RDLCK) != 0 && errno == EAGAIN {
@@ -80,6 +105,7 @@ package final class ImageFile {
         var offset: UInt64 = 0
         while offset < size {
             offset += UInt64(try read(into: &chunk, at: offset))
+            onProgress()
         }
     }
 

@@ -16,6 +16,8 @@ package struct KernelFormat: Equatable {
         let memory: UInt64
         /// The longest command line in bytes; `nil` if the format does not say.
         let commandLineLimit: Int?
+        /// Which build it is; `nil` where the format is silent.
+        var build: KernelBuild?
     }
 
     /// What the kernel needs.

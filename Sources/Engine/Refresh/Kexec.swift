@@ -17,17 +17,24 @@ enum Kexec {
         let microseconds: UInt64
     }
 
-    /// Asks the kernel whether it would load a file at all, without touching the crash image.
+    /// Asks the kernel whether it would load files at all, without touching the crash image; returns
+    /// the error number, 0 where it would.
     ///
-    /// It loads the file as the kernel to reboot into, which makes the same checks, including the
-    /// signature, and unloads it again. No such kernel may be loaded before.
+    /// It loads the files as the kernel to reboot into, which makes the same checks, signature and
+    /// policies included, and unloads them again. No such kernel may be loaded before.
     ///
     /// The corresponding C function is `kexec_file_load`, without KEXEC_FILE_ON_CRASH.
-    static func rehearse(kernel: CInt) -> CInt {
-        let load = UInt(KEXEC_FILE_NO_INITRAMFS)
-        let refusal = unsafe -ckexec_file_load(kernel, -1, 1, "", load)
+    static func rehearse(kernel: CInt, initrd: CInt?) -> CInt {
+        let load = initrd == nil ? UInt(KEXEC_FILE_NO_INITRAMFS) : 0
+        let refusal = unsafe -ckexec_file_load(kernel, initrd ?? -1, 1, "", load)
         guard refusal == 0 else { return refusal }
-        return unsafe -ckexec_file_load(-1, -1, 1, "", UInt(KEXEC_FILE_UNLOAD))
+        // It must not stay: a reboot could take it. Whoever has the lock has it for seconds.
+        for _ in 0..<1_000 {
+            let error = unsafe -ckexec_file_load(-1, -1, 1, "", UInt(KEXEC_FILE_UNLOAD))
+            guard error == EBUSY else { return error }
+            usleep(10_000)
+        }
+        return EBUSY
     }
 
     /// Loads a crash kernel from files over the one that is loaded; never unloads first.

@@ -27,6 +27,8 @@ package enum Obstacle: Error, Hashable {
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
     case noLoadsLeft
+    /// `kernel.kexec_load_limit_panic` is 1, and what is wrong is not worth the last load.
+    case lastLoad
     /// A file cannot be opened or read; why.
     case unreadable(ImageFile.Role, path: String, because: String)
     /// A path is not that of a regular file.
@@ -40,11 +42,10 @@ package enum Obstacle: Error, Hashable {
     case notAKernel(path: String)
     /// The kernel file has no signature, and the machine is locked down.
     case unsigned(path: String)
-    /// The kernel file has a signature that the locked-down machine refuses; why.
+    /// The running kernel refuses the files, by its policy; why.
     case refused(path: String, because: String)
-    /// The machine is locked down, and whether it accepts the kernel file cannot be tried, because
-    /// a kernel to reboot into is loaded.
-    case untried(path: String)
+    /// Whether the running kernel takes the files cannot be tried; why, and what to do.
+    case untried(path: String, because: String)
     /// The command line is longer than the crash kernel accepts, both in bytes.
     case commandLineTooLong(length: Int, limit: Int)
     /// Kernel and initrd together do not fit into reserved memory, both in bytes.
@@ -82,6 +83,9 @@ extension Obstacle: CustomStringConvertible {
         case .noLoadsLeft:
             "kernel.kexec_load_limit_panic is used up, so no crash kernel can be loaded until the"
                 + " next boot"
+        case .lastLoad:
+            "kernel.kexec_load_limit_panic allows one more load, which is kept for a change that a"
+                + " dump would lose"
         case .unreadable(let role, let path, let reason):
             "the \(role.rawValue) \(path) cannot be read (\(reason)): name a readable file"
         case .notAFile(let role, let path):
@@ -95,11 +99,10 @@ extension Obstacle: CustomStringConvertible {
         case .unsigned(let path):
             "the kernel \(path) is not signed, and this machine is locked down: name a signed one"
         case .refused(let path, let reason):
-            "this machine is locked down and refuses the kernel \(path) (\(reason)): name one that"
-                + " is signed with a key it trusts"
-        case .untried(let path):
-            "this machine is locked down, and the kernel \(path) cannot be tested while a"
-                + " kernel for kexec reboot is loaded: unload that with kexec -u"
+            "this machine refuses to load \(path) or its initrd (\(reason)): name files that it"
+                + " trusts, then reload the daemon"
+        case .untried(let path, let reason):
+            "whether this machine accepts \(path) cannot be tested (\(reason))"
         case .commandLineTooLong(let length, let limit):
             "the crash kernel's command line has \(length) bytes, and \(limit) is the limit: shorten it"
         case .tooLarge(let needed, let reserved):

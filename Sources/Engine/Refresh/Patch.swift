@@ -31,10 +31,9 @@ struct Patch {
             return try Tries.settled { () throws(Unknowable) in
                 try Kcore.observe(below: root) { kcore throws(Unknowable) in
                     let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
-                    let hasNewField = layout.image.hotplugSupport != nil
                     return try Patch(
                         plan, copies: copies, below: root,
-                        flags: hasNewField ? [hotplug, formerHotplug] : [formerHotplug, hotplug])
+                        flags: flags(for: plan.image.kimage, laidOut: layout))
                 }
             }
         } catch {
@@ -48,7 +47,7 @@ struct Patch {
         within reserved: AddressRanges
     ) throws(Unknowable) -> [Kexec.Segment] {
         let copies = try plan.copies.map { range throws(Unknowable) in
-            try copy(of: range, in: kcore)
+            try Kexec.Segment(copying: range, in: kcore)
         }
         try rewrite(copies, by: plan)
         let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
@@ -66,26 +65,20 @@ struct Patch {
         self.copies = copies
         self.root = root
         edited = try plan.edits.filter(\.isSegment).map { edit throws(Unknowable) in
-            guard let bytes = PinnedBytes(edit.bytes) else { throw Patch.noMemory }
+            guard let bytes = PinnedBytes(edit.bytes) else { throw Kexec.Segment.noMemory }
             return Kexec.Segment(bytes: bytes, range: edit.range)
         }
-        // A kernel that did not update the image before must not start to: it would write its own
-        // kind of header, without what kexec-tools' says about the first MiB.
-        self.flags = plan.image.kimage.kernelKeepsUp == true ? flags : [0]
+        self.flags = flags
     }
 
-    private static let noMemory = Unknowable("there is not enough memory for a copy of it")
-
-    private static func copy(
-        of range: AddressRange, in kcore: Kcore
-    ) throws(Unknowable) -> Kexec.Segment {
-        guard let bytes = PinnedBytes(count: Int(range.byteCount)) else { throw noMemory }
-        var place = 0
-        try kcore.forEachPart(of: range) { part in
-            bytes.replace(at: place, with: part)
-            place += part.count
-        }
-        return Kexec.Segment(bytes: bytes, range: range)
+    /// The flags that an image is loaded with, the likelier ones first.
+    ///
+    /// A kernel that did not update the image before must not start to: it would write its own kind of
+    /// header, without what kexec-tools' says about the first MiB.
+    static func flags(for kimage: Kimage, laidOut layout: KernelLayout) -> [UInt] {
+        guard kimage.kernelKeepsUp == true else { return [0] }
+        let hasNewField = layout.image.hotplugSupport != nil
+        return hasNewField ? [hotplug, formerHotplug] : [formerHotplug, hotplug]
     }
 
     /// Makes those edits that are not segments of their own, in copies of the pages around them.
@@ -126,7 +119,7 @@ struct Patch {
             whole = try Tries.settled { () throws(Unknowable) in
                 try Kcore.observe(below: root) { kcore throws(Unknowable) in
                     try ranges.map { range throws(Unknowable) in
-                        try Patch.copy(of: range, in: kcore)
+                        try Kexec.Segment(copying: range, in: kcore)
                     }
                 }
             }
@@ -158,4 +151,24 @@ struct Patch {
 
     /// Whether a crash kernel is loaded; false if the kernel does not say.
     private var isLoaded: Bool { (try? KernelSupport(of: root))?.isLoaded == true }
+}
+
+extension Kexec.Segment {
+    /// Why there is none.
+    static let noMemory = Unknowable("there is not enough memory for a copy of it")
+
+    /// Copies what lies at a range of physical addresses.
+    ///
+    /// - Throws: Why it cannot be read, or that there is no memory.
+    init(copying range: AddressRange, in kcore: Kcore) throws(Unknowable) {
+        guard let bytes = PinnedBytes(count: Int(range.byteCount)) else {
+            throw Kexec.Segment.noMemory
+        }
+        var place = 0
+        try kcore.forEachPart(of: range) { part in
+            bytes.replace(at: place, with: part)
+            place += part.count
+        }
+        self.init(bytes: bytes, range: range)
+    }
 }

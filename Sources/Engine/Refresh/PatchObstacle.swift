@@ -16,6 +16,8 @@ package enum PatchObstacle: Error, Hashable {
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
     case noLoadsLeft
+    /// `kernel.kexec_load_limit_panic` is 1, and what is wrong is not worth the last load.
+    case lastLoad
     /// The image holds the keys of an encrypted dump target, which a patch would not protect.
     case encryptedTarget
     /// The image cannot be read, or a patch cannot work with it; why.
@@ -60,6 +62,8 @@ extension PatchObstacle: CustomStringConvertible {
             "kernel.kexec_load_disabled is 1, so nothing can be loaded until the next boot"
         case .noLoadsLeft:
             "kernel.kexec_load_limit_panic is used up, so nothing can be loaded until the next boot"
+        case .lastLoad:
+            Obstacle.lastLoad.description
         case .encryptedTarget:
             "the image holds the keys of an encrypted dump target, which a patch would expose"
         case .imageNotUnderstood(let reason):

@@ -35,6 +35,12 @@ internal import Glibc
         replace(at: 0, with: bytes)
     }
 
+    /// A copy of `count` of them at `offset`; none where there are not so many.
+    func bytes(_ count: Int, at offset: Int) -> [UInt8] {
+        guard offset >= 0, count >= 0, offset <= self.count - count else { return [] }
+        return unsafe Array(UnsafeRawBufferPointer(start: address + offset, count: count))
+    }
+
     /// A copy of them.
     var contents: [UInt8] {
         unsafe Array(UnsafeRawBufferPointer(start: address, count: count))

@@ -12,33 +12,70 @@ struct Reload {
     private let initrd: ImageFile?
     /// The capture kernel's, without `elfcorehdr=`.
     let commandLine: String
-    /// The kernel's path, if the load must be rehearsed because the machine is locked down.
-    private let rehearsal: String?
+    /// How the files differ from those of the image in place; `nil` if they do not, or if that is
+    /// unknown.
+    let replacement: Replacement?
+    /// What a trial of the files is about.
+    let subject: Trial.Subject
+    /// Whether the files must be tried first, because they may be refused and something would be lost.
+    let needsTrial: Bool
+
+    /// What earlier looks and loads of this boot have left for a reload.
+    struct Memory {
+        /// The command line of the last image that could be read.
+        var commandLine: String?
+        /// Which files the kernel has taken, and which it has refused.
+        var trials = Trials()
+        /// Finds the release of the kernel that is loaded, given its build.
+        var release: (KernelBuild) -> String? = { _ in nil }
+    }
 
     /// Prepares to load what is configured in place of what was seen.
     ///
-    /// `remembered` is the command line of the last image that could be read.
     /// - Throws: The first obstacle, which may be that no configuration was `found`.
     static func prepare(
-        _ found: Result<Configuration, Obstacle>, remembered: String?, insteadOf seen: Observation
+        _ found: Result<Configuration, Obstacle>, remembering memory: Memory,
+        insteadOf seen: Observation
     ) throws(Obstacle) -> Reload {
         let support = seen.support
         if support.loadingDisabled { throw .loadingDisabled }
         if support.loadsLeft == 0 { throw .noLoadsLeft }
         let configuration = try found.get()
         let source = configuration.source
-        let commandLine = try commandLine(configuration, remembered: remembered, insteadOf: seen)
         let kernel = try ImageFile(.kernel, at: source.kernel)
         let initrd = try source.initrd.map { path throws(Obstacle) in
             try ImageFile(.initrd, at: path)
         }
-        let prefix = try kernel.prefix(KernelFormat.prefixSize)
+        let prefix = try kernel.bytes(KernelFormat.prefixSize)
         guard let format = KernelFormat(prefix: prefix, for: seen.architecture) else {
             throw .notAKernel(path: source.kernel)
         }
-        let isLockedDown = support.lockdown != .none
-        if isLockedDown && !format.isSigned { throw .unsigned(path: source.kernel) }
-        if isLockedDown && support.isRebootPrepared { throw .untried(path: source.kernel) }
+        if support.lockdown != .none && !format.isSigned { throw .unsigned(path: source.kernel) }
+        let replacement = try replacement(
+            of: seen.image, by: format, kernel, initrd, release: memory.release)
+        let commandLine = try commandLine(
+            configuration, remembered: memory.commandLine, insteadOf: seen,
+            areFilesOthers: replacement != nil)
+        try refuseWhatDoesNotFit(format, kernel, initrd, commandLine, into: seen)
+        let subject = Trial.Subject(
+            kernel: kernel.identity, initrd: initrd?.identity, lockdown: support.lockdown)
+        let isOfTheseFiles =
+            format.needs.build != nil && seen.image?.origin != nil && replacement == nil
+        return Reload(
+            kernel: kernel, initrd: initrd, commandLine: commandLine, replacement: replacement,
+            subject: subject,
+            needsTrial: try needsTrial(
+                subject, memory.trials, source.kernel, insteadOf: seen,
+                isOfTheseFiles: isOfTheseFiles))
+    }
+
+    /// Makes sure that the command line is not too long, and that all of it fits into reserved memory.
+    ///
+    /// - Throws: The obstacle that one of them is.
+    private static func refuseWhatDoesNotFit(
+        _ format: KernelFormat, _ kernel: ImageFile, _ initrd: ImageFile?, _ commandLine: String,
+        into seen: Observation
+    ) throws(Obstacle) {
         let length = commandLine.utf8.count
         if let limit = format.needs.commandLineLimit, length > limit {
             throw .commandLineTooLong(length: length, limit: limit)
@@ -49,21 +86,72 @@ struct Reload {
         if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
             throw .tooLarge(needed: needed, reserved: room)
         }
-        return Reload(
-            kernel: kernel, initrd: initrd, commandLine: commandLine,
-            rehearsal: isLockedDown ? source.kernel : nil)
+    }
+
+    /// Whether the kernel may refuse the files and that would lose an image.
+    ///
+    /// What it made itself of the same files, under the same lockdown, it has taken already.
+    /// - Throws: That it has refused them, or that it cannot be tried whether it does.
+    private static func needsTrial(
+        _ subject: Trial.Subject, _ trials: Trials, _ path: String, insteadOf seen: Observation,
+        isOfTheseFiles: Bool
+    ) throws(Obstacle) -> Bool {
+        guard seen.hasImageToLose else { return false }
+        if let refusal = trials.refusal(of: subject) {
+            guard refusal == 0 else {
+                throw .refused(path: path, because: SystemError.words(for: refusal))
+            }
+            return false
+        }
+        if isOfTheseFiles && seen.image?.maker == .kernel && subject.lockdown == .none {
+            return false
+        }
+        if seen.support.isRebootPrepared {
+            throw .untried(
+                path: path, because: "a kernel for kexec reboot is loaded: unload it with kexec -u")
+        }
+        if seen.support.rebootLoadsAreCounted {
+            throw .untried(path: path, because: "kernel.kexec_load_limit_reboot counts trials, too")
+        }
+        return true
+    }
+
+    /// How the files differ from those that `image` was made of.
+    ///
+    /// - Throws: The obstacle that an unreadable file is.
+    private static func replacement(
+        of image: ResidentImage?, by format: KernelFormat, _ kernel: ImageFile,
+        _ initrd: ImageFile?, release: (KernelBuild) -> String?
+    ) throws(Obstacle) -> Replacement? {
+        guard let origin = image?.origin, let build = format.needs.build else { return nil }
+        guard origin.build == build else {
+            // Where it cannot be read, the release is left out and the kernel is another all the same.
+            let code = try? kernel.bytes(
+                Int(KernelBuild.reach), at: build.head + build.unpacker)
+            return .kernel(
+                resident: release(origin.build), configured: code.flatMap(KernelBuild.release))
+        }
+        let size = initrd?.size ?? 0
+        return size == origin.initrdSize
+            ? nil : .initrd(resident: origin.initrdSize, configured: size)
     }
 
     /// The command line: the configured one, else that of the loaded image, else that of the last
     /// image that could be read, else the distribution's; then the parameters that it lacks on this
     /// machine.
+    ///
+    /// If the files differ from the image's, the distribution's comes before that of the image: it
+    /// belongs to them.
     private static func commandLine(
-        _ configuration: Configuration, remembered: String?, insteadOf seen: Observation
+        _ configuration: Configuration, remembered: String?, insteadOf seen: Observation,
+        areFilesOthers: Bool
     ) throws(Obstacle) -> String {
         let resident = seen.image?.commandLine
         let text: String
         if let named = configuration.source.commandLine {
             text = named
+        } else if areFilesOthers, let own = configuration.commandLine.value {
+            text = own
         } else if let known = resident?.value {
             text = ResidentCommandLine.administrators(known)
         } else if let known = remembered ?? configuration.commandLine.value {
@@ -81,20 +169,29 @@ struct Reload {
         return "no image could be read"
     }
 
-    /// Prepares both files for the moment of danger.
+    /// Prepares both files for the moment of danger; `onProgress` is called after each MiB.
     ///
     /// - Throws: An obstacle if one of them cannot be loaded.
-    func hold() throws(Obstacle) {
-        try kernel.hold()
-        try initrd?.hold()
-        guard let path = rehearsal else { return }
-        // If the kernel refused the file during the load, the old image would be lost. The
-        // rehearsal holds the kexec lock as long as a load, which is worth it only if a refusal is
-        // likely.
-        let refusal = Kexec.rehearse(kernel: kernel.descriptor)
-        if refusal != 0 && refusal != EBUSY {
-            throw .refused(path: path, because: SystemError.words(for: refusal))
+    func hold(onProgress: () -> Void) throws(Obstacle) {
+        try kernel.hold(onProgress: onProgress)
+        try initrd?.hold(onProgress: onProgress)
+    }
+
+    /// Tries whether the kernel takes the files; returns the error number, 0 if it does.
+    ///
+    /// It holds the kexec lock about as long as a load does.
+    func rehearse() -> CInt {
+        withExtendedLifetime((kernel, initrd)) {
+            Kexec.rehearse(kernel: kernel.descriptor, initrd: initrd?.descriptor)
         }
+    }
+
+    /// What bars the reload after a trial that ended so.
+    func obstacle(after errno: CInt) -> Obstacle {
+        let words = SystemError.words(for: errno)
+        return Trial.isLasting(errno)
+            ? .refused(path: kernel.path, because: words)
+            : .untried(path: kernel.path, because: words)
     }
 
     /// Loads the prepared files over whatever is loaded.
@@ -103,6 +200,18 @@ struct Reload {
         withExtendedLifetime((kernel, initrd)) {
             Kexec.loadFile(
                 kernel: kernel.descriptor, initrd: initrd?.descriptor, commandLine: commandLine)
+        }
+    }
+}
+
+extension Observation {
+    /// Whether something is loaded that a crash may be able to use.
+    fileprivate var hasImageToLose: Bool {
+        guard support.isLoaded == true else { return false }
+        switch finding {
+        case .known(.nothing), .known(.broken): return false
+        case .known(.image(let image)): return image.integrity != .mismatch
+        case .unknown: return true
         }
     }
 }

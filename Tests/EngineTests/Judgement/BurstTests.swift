@@ -67,6 +67,15 @@ import Testing
         #expect(acts(times, .patch).count == 100, "each is a storm of its own")
     }
 
+    /// What comes after the last load is lost, so it is made once, in silence.
+    @Test func theLastLoadWaitsForTheEndOfAStorm() {
+        #expect(acts([0], .lastLoad) == [Self.second])
+        let times = storm(every: 40 * Self.ms, count: 512)
+        #expect(acts(times, .lastLoad) == [times[511] + Self.second])
+        let endless = storm(every: 500 * Self.ms, count: 100)
+        #expect(acts(endless, .lastLoad).first == 30 * Self.second)
+    }
+
     @Test func silenceIsTheOperatorsToSay() {
         var burst = Burst(quiet: 5 * Self.second)
         #expect(burst.event(at: 0) == 20 * Self.ms)

@@ -88,8 +88,10 @@ import Testing
         #expect(try obstacle(files: disabled) == .loadingDisabled)
         let spent = ["/proc/sys/kernel/kexec_load_limit_panic": "0\n"]
         #expect(try obstacle(files: spent) == .noLoadsLeft)
-        let left = ["/proc/sys/kernel/kexec_load_limit_panic": "1\n"]
+        let left = ["/proc/sys/kernel/kexec_load_limit_panic": "2\n"]
         #expect(try obstacle(files: left) == nil)
+        let last = ["/proc/sys/kernel/kexec_load_limit_panic": "1\n"]
+        #expect(try obstacle(files: last) == .lastLoad, "nobody knows whether the image is stale")
         let locked = ["/sys/kernel/security/lockdown": "none [integrity] confidentiality\n"]
         #expect(name(of: try #require(try obstacle(files: locked))) == "unsigned")
     }
@@ -132,7 +134,8 @@ import Testing
                 ? Configuration(kernel: kernel, initrd: nil, commandLine: configured, by: "/f")
                 : Configuration(named: source)
             return try Reload.prepare(
-                .success(configuration), remembered: remembered, insteadOf: seen
+                .success(configuration), remembering: Reload.Memory(commandLine: remembered),
+                insteadOf: seen
             ).commandLine
         }
         #expect(try line("named", read, "remembered", .known("configured")) == "named")
@@ -161,10 +164,12 @@ import Testing
     @Test func everyObstacleIsOneSentence() {
         let all: [Obstacle] = [
             .noSource, .noCommandLine(because: "it is hidden"), .loadingDisabled, .noLoadsLeft,
+            .lastLoad,
             .unreadable(.kernel, path: "/k", because: "No such file or directory"),
             .notAFile(.initrd, path: "/i"), .empty(.kernel, path: "/k"),
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),
-            .refused(path: "/k", because: "Operation not permitted"), .untried(path: "/k"),
+            .refused(path: "/k", because: "Operation not permitted"),
+            .untried(path: "/k", because: "b"),
             .commandLineTooLong(length: 3, limit: 2), .tooLarge(needed: 2, reserved: 1),
             .notWanted(path: "/f", variable: "V"), .firmwareAssisted(path: "/f", variable: "V"),
             .unreadableConfiguration(path: "/etc/default/kdump-tools", because: "Is a directory"),

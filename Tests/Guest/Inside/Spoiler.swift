@@ -12,6 +12,29 @@ extension Machine {
         try preloadSpoiler("SPOIL=\(count)")
     }
 
+    /// Lets the daemon's disk become slow, so that a reload is being prepared until ``endReading()``,
+    /// or its loads; to be called before the daemon is started.
+    package func prepareSlowness() throws(GuestError) {
+        try preloadSpoiler("")
+    }
+
+    /// Makes each of the daemon's loads from files take so many seconds more.
+    package func slowLoads(bySeconds seconds: Int) throws(GuestError) {
+        try expect("echo \(seconds) >/run/slow-load")
+    }
+
+    /// Makes the disk slow, lets `change` happen, and returns when the daemon prepares a reload.
+    package func untilReading(after change: () throws -> Void) throws {
+        try expect("touch /run/slow-disk")
+        try change()
+        try waitUntil("[ -e /run/kdump-hotplugd/reading ]")
+    }
+
+    /// Makes the disk quick again.
+    package func endReading() throws(GuestError) {
+        try expect("rm /run/slow-disk")
+    }
+
     /// Has every daemon that is started from now on do so with the library, and with `settings` in
     /// its environment.
     func preloadSpoiler(_ settings: String) throws(GuestError) {

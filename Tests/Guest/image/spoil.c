@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Preloaded into the daemon, spoils its first SPOIL calls of kexec_load(2): the kernel finds out only
-// after it has dropped the image in place that it cannot read the first segment. And where there is a
-// file /run/kill-in, SIGKILL comes as many microseconds after any load has begun as it says: from
-// outside nobody hits the few milliseconds of a patch.
+// after it has dropped the image in place that it cannot read the first segment. Where there is a file
+// /run/kill-in, SIGKILL comes as many microseconds after any load has begun as it says: from outside
+// nobody hits the few milliseconds of a patch. And while there is a file /run/slow-disk, reading the
+// files of a load takes that long; /run/kdump-hotplugd/reading says that it has begun. And where there
+// is a file /run/slow-load, a load from files takes as many seconds more as it says.
 
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +37,47 @@ static void arm_kill(void)
     fclose(file);
 }
 
+static void slow_load(void)
+{
+    FILE *file = fopen("/run/slow-load", "r");
+    unsigned seconds = 0;
+    if (!file)
+        return;
+    if (fscanf(file, "%u", &seconds) == 1)
+        sleep(seconds);
+    fclose(file);
+}
+
+// A load takes a lease on each file before it reads it.
+static int slow_fcntl(const char *name, int fd, int command, long argument)
+{
+    int (*real)(int, int, ...) = (int (*)(int, int, ...))dlsym(RTLD_NEXT, name);
+    if (command == F_SETLEASE && access("/run/slow-disk", F_OK) == 0) {
+        close(open("/run/kdump-hotplugd/reading", O_CREAT | O_WRONLY, 0600));
+        while (access("/run/slow-disk", F_OK) == 0)
+            usleep(10000);
+    }
+    return real(fd, command, argument);
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    long argument = va_arg(list, long);
+    va_end(list);
+    return slow_fcntl("fcntl", fd, command, argument);
+}
+
+int fcntl64(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    long argument = va_arg(list, long);
+    va_end(list);
+    return slow_fcntl("fcntl64", fd, command, argument);
+}
+
 long syscall(long number, ...)
 {
     static int left = -1;
@@ -51,6 +97,8 @@ long syscall(long number, ...)
     }
     if (number == SYS_kexec_load || number == SYS_kexec_file_load)
         arm_kill();
+    if (number == SYS_kexec_file_load)
+        slow_load();
     register long r10 __asm__("r10") = a[3];
     register long r8 __asm__("r8") = a[4];
     register long r9 __asm__("r9") = a[5];

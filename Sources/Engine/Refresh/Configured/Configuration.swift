@@ -62,6 +62,8 @@ protocol DistributionFamily {
     var isInstalled: Bool { get }
     /// The file that its tools lock while they load or unload.
     var lock: String { get }
+    /// The systemd unit that loads the crash kernel at boot.
+    var service: String { get }
 
     /// Finds out what its kdump service would load.
     ///

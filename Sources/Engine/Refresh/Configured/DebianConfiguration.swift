@@ -21,6 +21,8 @@ struct DebianConfiguration: DistributionFamily {
 
     var isInstalled: Bool { root.isFile("/usr/sbin/kdump-config") }
 
+    var service: String { "kdump-tools.service" }
+
     /// Only `kdump-config try-reload`, which the rule calls, takes it; load and unload do not.
     var lock: String {
         // If the file cannot be read, it is most likely the usual directory.

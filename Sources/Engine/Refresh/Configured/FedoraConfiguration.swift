@@ -29,6 +29,8 @@ struct FedoraConfiguration: DistributionFamily {
         root.isFile("/usr/bin/kdumpctl") && root.isFile("/etc/kdump.conf")
     }
 
+    var service: String { "kdump.service" }
+
     /// If that directory is missing, kdumpctl uses /tmp, which the service does not share.
     var lock: String { "/run/lock/kdump" }
 

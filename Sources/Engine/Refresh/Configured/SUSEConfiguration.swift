@@ -29,6 +29,8 @@ struct SUSEConfiguration: DistributionFamily {
 
     var isInstalled: Bool { root.isFile("/usr/lib/kdump/load.sh") }
 
+    var service: String { "kdump.service" }
+
     /// Only `load-once.sh`, which the rule calls, takes it.
     var lock: String { "/var/run/kdump.lock" }
 
