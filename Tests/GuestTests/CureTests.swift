@@ -87,15 +87,15 @@ extension GuestTests {
         @Test(arguments: [true, false])
         func `what no event announces is found by a scrub`(scrubs: Bool) throws {
             let guest = try guest(.v6_1, .loaded(.kernel)) { $0.sharesMemory = true }
-            let seconds = scrubs ? 3 : 0
+            let seconds = scrubs ? 15 : 0
             try guest.expect("echo KDUMP_HOTPLUGD_SCRUB=\(seconds) >>/etc/default/kdump-hotplugd")
             try guest.startDaemon()
             try guest.waitUntilOK()
-            if !scrubs {
-                // After its first look the daemon looks once more; let that pass.
-                let age = "$(($(date +%s) - $(stat -c %Y /run/kdump-hotplugd/state.json)))"
-                try guest.waitUntil("[ \(age) -ge 10 ]")
-            }
+            // After its first look the daemon looks once more; let that pass. And a scrub must not come
+            // before the check that shows the damage.
+            let age = "$(($(date +%s) - $(stat -c %Y /run/kdump-hotplugd/state.json)))"
+            try guest.waitUntil("[ \(age) -ge 10 ]")
+            if scrubs { try guest.waitUntil("[ \(age) -le 1 ]") }
             let header = try #require(try guest.reservedMemory().first?.lowerBound)
             // e_phnum (elf.h) becomes 2: the notes of the CPUs, and nothing else.
             try guest.overwrite(at: header + 56, with: [2])

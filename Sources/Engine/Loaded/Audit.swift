@@ -122,10 +122,10 @@ package struct Audit {
     /// Returns which RAM and CPUs an image describes.
     private func describe(_ image: ResidentImage, beside live: LiveSystem) -> Fact<LiveSystem> {
         ProcessorNotes.read(of: live.cpus, below: root).map { notes in
-            let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
+            let core = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(
-                ram: said.ram.subtracting(architecture.ramOutsideDumps),
-                cpus: notes.cpus(at: said.cpuNotes))
+                ram: core.ram.subtracting(architecture.ramOutsideDumps),
+                cpus: notes.cpus(at: core.cpuNotes))
         }
     }
 }

@@ -53,15 +53,15 @@ struct HeaderPlan {
     ///
     /// - Throws: Why it cannot be made.
     func header() throws(PatchObstacle) -> CoreHeader {
-        let said = CoreDescription(of: old, kernelNote: notes.kernelNote)
-        guard let kernelNote = said.kernelNote else {
+        let described = CoreDescription(of: old, kernelNote: notes.kernelNote)
+        guard let kernelNote = described.kernelNote else {
             throw .imageNotUnderstood(because: "its core header has no vmcoreinfo note")
         }
-        let ram = try ramEntries(said)
+        let ram = try ramEntries(described)
         var new = old
-        new.entries = try noteEntries(said, besides: kernelNote) + [kernelNote]
+        new.entries = try noteEntries(described, besides: kernelNote) + [kernelNote]
         new.entries += old.entries.filter { entry in
-            entry.kind != .note && (entry.kind != .memory || said.special.contains(entry))
+            entry.kind != .note && (entry.kind != .memory || described.special.contains(entry))
         }
         new.entries += ram
         guard new.entries.count <= CoreHeader.mostEntries else {
@@ -74,13 +74,13 @@ struct HeaderPlan {
     /// The CPUs' notes: the old ones if they are those of all possible CPUs, because the kernel
     /// does not say where the notes of absent CPUs are; else one for each present CPU.
     private func noteEntries(
-        _ said: CoreDescription, besides kernelNote: CoreHeader.Entry
+        _ described: CoreDescription, besides kernelNote: CoreHeader.Entry
     ) throws(PatchObstacle) -> [CoreHeader.Entry] {
         let all = old.entries.filter { $0.kind == .note && $0.physical != kernelNote.physical }
         guard let form = all.first else {
             throw .imageNotUnderstood(because: "its core header has no CPU note")
         }
-        let listed = Set(said.cpuNotes)
+        let listed = Set(described.cpuNotes)
         if listed.count == notes.possible.count, listed.isSuperset(of: notes.addresses.values) {
             return all
         }
@@ -97,20 +97,22 @@ struct HeaderPlan {
         return entries
     }
 
-    private func ramEntries(_ said: CoreDescription) throws(PatchObstacle) -> [CoreHeader.Entry] {
+    private func ramEntries(_ described: CoreDescription) throws(PatchObstacle) -> [CoreHeader
+        .Entry]
+    {
         let form = old.entries.first { entry in
             entry.kind == .memory && entry.offset == entry.physical
-                && entry.virtual &- entry.physical == said.directMap
+                && entry.virtual &- entry.physical == described.directMap
         }
         guard let form else {
             throw .imageNotUnderstood(because: "its core header has no memory range")
         }
-        let ram = live.ram.union(said.ram.intersection(kept))
+        let ram = live.ram.union(described.ram.intersection(kept))
         return ram.ranges.map { range in
             var entry = form
             entry.offset = range.start
             entry.physical = range.start
-            entry.virtual = range.start &+ said.directMap
+            entry.virtual = range.start &+ described.directMap
             entry.fileSize = range.byteCount
             entry.memorySize = range.byteCount
             return entry

@@ -98,9 +98,7 @@ struct Reload {
     ) throws(Obstacle) -> Bool {
         guard seen.hasImageToLose else { return false }
         if let refusal = trials.refusal(of: subject) {
-            guard refusal == 0 else {
-                throw .refused(path: path, because: SystemError.words(for: refusal))
-            }
+            guard refusal == 0 else { throw obstacle(path, subject, after: refusal) }
             return false
         }
         if isOfTheseFiles && seen.image?.maker == .kernel && subject.lockdown == .none {
@@ -188,10 +186,16 @@ struct Reload {
 
     /// What bars the reload after a trial that ended so.
     func obstacle(after errno: CInt) -> Obstacle {
+        Reload.obstacle(kernel.path, subject, after: errno)
+    }
+
+    private static func obstacle(
+        _ path: String, _ subject: Trial.Subject, after errno: CInt
+    ) -> Obstacle {
         let words = SystemError.words(for: errno)
-        return Trial.isLasting(errno)
-            ? .refused(path: kernel.path, because: words)
-            : .untried(path: kernel.path, because: words)
+        guard Trial.isLasting(errno) else { return .untried(path: path, because: words) }
+        let reason = subject.lockdown == .none ? words : "\(words); it is locked down"
+        return .refused(path: path, because: reason)
     }
 
     /// Loads the prepared files over whatever is loaded.
