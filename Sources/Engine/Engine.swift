@@ -390,7 +390,7 @@ extension Engine {
             look = try self.look(.thorough, now: now)
             guard case .stale = look.verdict else { return Step(look: look) }
         }
-        let patch: Patch
+        let patch: Patch?
         do throws(PatchObstacle) {
             if plan.isDigestUnfound { plan = try patchPlan(given: look).get() }
             guard let layout = savedState.layout, let reserved = look.observation.reserved.value
@@ -400,6 +400,8 @@ extension Engine {
         } catch {
             return try reload(given: look, insteadOf: error, now: now)
         }
+        // What another program has loaded meanwhile may be right.
+        guard let patch else { return Step(look: try self.look(.cheap, now: now)) }
         return try apply(patch, given: look, now: now)
     }
 
@@ -594,9 +596,11 @@ extension Engine.Look {
 }
 
 extension Kimage {
-    /// What tells one load from most others: the entry, the list, and the kernel's own pages.
+    /// What tells one load from most others: where the kernel keeps its structure, the entry, the list,
+    /// and the kernel's own pages.
     fileprivate var fingerprint: String {
         let places = segments.map { "\(hexadecimal($0.range.start))-\(hexadecimal($0.range.end))" }
-        return ([entry, controlPage].map(hexadecimal) + places).joined(separator: " ")
+        return ([address ?? 0, entry, controlPage].map(hexadecimal) + places)
+            .joined(separator: " ")
     }
 }

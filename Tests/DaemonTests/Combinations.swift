@@ -112,6 +112,7 @@ enum Combinations {
         return ResidentImage(
             kimage: kimage, parts: [],
             header: ResidentImage.Header(range: place, core: try CoreHeader(header)), digest: nil,
-            integrity: .verified, commandLine: .known(commandLine))
+            integrity: .verified, commandLine: .known(commandLine),
+            identity: ImageIdentity(kimage: kimage, place: 0, bytes: []))
     }
 }

@@ -110,8 +110,9 @@ package struct Audit {
         var reading = ImageReading(
             kimage, in: kcore, within: reserved, on: architecture, known: digest)
         let outcome = try reading.run()
-        let again = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-        guard again == kimage else { throw Kimage.replaced }
+        guard
+            try reading.identity?.isLoaded(in: kcore, laidOut: layout, within: reserved) == true
+        else { throw Kimage.replaced }
         return switch outcome {
         case .understood(let image, let work): (.image(image), work)
         case .broken(let reason): (.broken(because: reason), nil)
@@ -167,12 +168,12 @@ extension Audit.Report {
             byteCount += UInt64(bytes.count)
             try work.take(bytes)
         }
-        let kimage = try Tries.settled { () throws(Unknowable) in
+        let isSame = try Tries.settled { () throws(Unknowable) in
             try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+                try work.identity.isLoaded(in: kcore, laidOut: layout, within: reserved)
             }
         }
-        guard kimage == work.kimage else { throw Kimage.replaced }
+        guard isSame else { throw Kimage.replaced }
         guard let outcome = work.outcome else { return false }
         let parts = work.roles.parts(
             listed: image.kimage.segments.map(\.range), covered: outcome.digest?.regions ?? [])

@@ -6,7 +6,7 @@
 /// purgatory, once. It takes the pieces in turn from whoever reads them, and reads nothing itself.
 struct DigestWork {
     /// The image whose digest it is.
-    let kimage: Kimage
+    private let kimage: Kimage
     /// What its parts are for, which is certain only when it is certain which table is the digest's.
     let roles: Roles
     /// What looks like its table, and what is around it.
@@ -23,6 +23,8 @@ struct DigestWork {
     /// The same without what is edited; `nil` where the table has nothing of that.
     private var rest: Digest?
 
+    /// Which image it is.
+    var identity: ImageIdentity { purgatory.identity(of: kimage) }
     /// What came of it: the digest with its value and place, and whether the image is whole.
     private(set) var outcome: (digest: PurgatoryDigest?, integrity: ResidentImage.Integrity)?
 

@@ -21,6 +21,8 @@ struct ImageReading {
     let architecture: Architecture
     /// The digest of the image that was looked at before.
     let known: PurgatoryDigest?
+    /// What tells the image from others; `nil` before it is read.
+    private(set) var identity: ImageIdentity?
     /// The first bytes of each range that was looked at.
     private var heads: [AddressRange: [UInt8]] = [:]
 
@@ -46,6 +48,7 @@ struct ImageReading {
         let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
         let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
+        identity = purgatory.identity(of: kimage)
         for region in purgatory.regions { try look(at: region) }
         let bootData = try bootData()
         try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
@@ -70,7 +73,7 @@ struct ImageReading {
             kimage: kimage,
             parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
             header: header, digest: glance.digest, integrity: glance.integrity,
-            commandLine: commandLine)
+            commandLine: commandLine, identity: purgatory.identity(of: kimage))
         return .understood(image, glance.work)
     }
 

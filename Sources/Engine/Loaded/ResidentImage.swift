@@ -62,6 +62,8 @@ package struct ResidentImage: Equatable {
     package let integrity: Integrity
     /// The capture kernel's command line.
     package let commandLine: Fact<String>
+    /// What tells it from others.
+    package let identity: ImageIdentity
 
     /// Who made the image, also after a patch, when `struct kimage` only tells who loaded the patch.
     ///
@@ -85,6 +87,6 @@ package struct ResidentImage: Equatable {
     ) -> ResidentImage {
         ResidentImage(
             kimage: kimage, parts: parts ?? self.parts, header: header, digest: digest,
-            integrity: integrity, commandLine: commandLine)
+            integrity: integrity, commandLine: commandLine, identity: identity)
     }
 }
