@@ -13,6 +13,9 @@ extension Engine {
         package var expectsImage = false
         /// Where the running kernel keeps its crash image; costs some ten megabytes to find.
         package var layout: KernelLayout?
+        /// The ranges of `crashkernel=…,cma`, where only the kernel's memory tells them; `nil` where they
+        /// have not been asked for.
+        package var contiguousReserve: AddressRanges?
         /// The `struct kimage` of an image that a patch has failed on; `nil` where none has.
         package var unpatchable: String?
         /// The error number with which `kexec_load` was refused for good; `nil` where it was not.
@@ -52,6 +55,7 @@ extension Engine.SavedState {
         take(.described, &described)
         take(.expectsImage, &expectsImage)
         take(.layout, &layout)
+        take(.contiguousReserve, &contiguousReserve)
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
         take(.digest, &digest)

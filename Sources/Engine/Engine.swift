@@ -112,10 +112,11 @@ extension Engine {
     ) throws(SystemError) -> (Look, isMoving: Bool) {
         let begin = now()
         let support = try KernelSupport(of: root)
-        let view = LiveView(of: root, on: architecture)
+        let view = LiveView(of: root, on: architecture) { contiguousReserve() }
         let report = audit(depth, view, support)
         var seen = Observation(
-            architecture: architecture, live: view.system, reserved: view.reserved,
+            architecture: architecture, live: view.system, notes: view.notes,
+            isUnsettled: view.isUnsettled, reserved: view.reserved,
             support: support, finding: report.finding,
             coverage: Engine.coverage(report, of: view.system),
             hotplugMemory: try HotplugMemory(of: root), remembered: savedState.described,
@@ -137,6 +138,14 @@ extension Engine {
         return (look, view.isMoving || report.isMoving)
     }
 
+    /// Asks the kernel's memory for the ranges of `crashkernel=…,cma`, once a boot.
+    private mutating func contiguousReserve() -> Fact<AddressRanges> {
+        if let known = savedState.contiguousReserve { return .known(known) }
+        let fact = Fact { () throws(Unknowable) in try ContiguousReserve.ranges(below: root) }
+        savedState.contiguousReserve = fact.value
+        return fact
+    }
+
     /// Looks into reserved memory, if something is loaded.
     private mutating func audit(
         _ depth: Depth, _ view: LiveView, _ support: KernelSupport
@@ -148,7 +157,7 @@ extension Engine {
             var audit = Audit(
                 below: root, layout: savedState.layout, digest: savedState.digest,
                 architecture: architecture)
-            var report = audit.run(reserved: reserved, live: live)
+            var report = audit.run(reserved: reserved, live: live, notes: view.notes)
             savedState.layout = audit.layout
             if depth != .cheap { computeDigest(depth, for: &report, within: reserved) }
             if let image = report.finding.value?.image { remember(image) }
@@ -371,9 +380,7 @@ extension Engine {
             if let kimage = seen.image?.kimage, savedState.unpatchable == kimage.fingerprint {
                 throw .failedBefore
             }
-            let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
-            let plan = try PatchPlan(
-                for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
+            let plan = try PatchPlan(for: seen)
             // What is remembered comes last: what is seen tells more.
             if let errno = savedState.refusal { throw .refused(errno: errno) }
             return plan

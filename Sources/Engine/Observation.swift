@@ -8,6 +8,10 @@ package struct Observation: Equatable {
     package var architecture = Architecture.current
     /// The machine as it is now.
     package var live: Fact<LiveSystem>
+    /// Where the CPUs of that machine leave their registers.
+    package var notes = Fact<ProcessorNotes>.unknown(because: "no CPU was asked")
+    /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
+    package var isUnsettled = false
     /// The crash kernel's reserved ranges; known and empty without `crashkernel=`.
     package var reserved: Fact<[AddressRange]>
     /// What the kernel says without being locked.

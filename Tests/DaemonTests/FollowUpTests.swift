@@ -10,11 +10,15 @@ extension DaemonTests {
     @Suite struct FollowUpTests {
         private func followUp(
             _ verdict: Verdict, _ end: Engine.End, refreshes: [UInt64] = [],
-            on trigger: Trigger = .hotplug
+            on trigger: Trigger = .hotplug, isUnsettled: Bool = false
         ) -> FollowUp {
-            FollowUp(
+            var seen = Combinations.look(verdict).observation
+            seen.isUnsettled = isUnsettled
+            let look = Engine.Look(
+                observation: seen, verdict: verdict, byteCount: 0, microseconds: 0)
+            return FollowUp(
                 after: Engine.Reconciliation(
-                    look: Combinations.look(verdict), firstVerdict: verdict,
+                    look: look, firstVerdict: verdict,
                     refreshes: refreshes.map { Engine.Refresh(method: .reload, window: $0) },
                     unpatched: nil, end: end),
                 on: trigger)
@@ -42,6 +46,18 @@ extension DaemonTests {
         func aLoadByAnotherProgramIsPolledFor(trigger: Trigger, refreshes: [UInt64]) {
             let next = followUp(.nothingLoaded, .settled, refreshes: refreshes, on: trigger)
             #expect(next == .poll(.absent))
+        }
+
+        /// Memory leaves the map after its last event, and nothing tells when.
+        @Test(arguments: [Trigger.hotplug, .routine])
+        func whatIsHalfDoneIsFollowedToItsEnd(trigger: Trigger) {
+            func next(_ verdict: Verdict, _ end: Engine.End) -> FollowUp {
+                followUp(verdict, end, on: trigger, isUnsettled: true)
+            }
+            #expect(next(.current, .settled) == .poll(.unsettled))
+            #expect(next(.stale(Combinations.lossy), .uncured) == .poll(.unsettled))
+            #expect(next(.nothingLoaded, .settled) == .poll(.absent))
+            #expect(next(.lost, .blocked(.noSource)) == .retry(.stale))
         }
 
         @Test func anEventOrARefreshIsFollowedByASecondLook() {

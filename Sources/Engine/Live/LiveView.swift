@@ -6,13 +6,23 @@ package struct LiveView: Equatable {
     package let system: Fact<LiveSystem>
     /// The crash kernel's reserved ranges, or why they cannot be seen.
     package let reserved: Fact<[AddressRange]>
+    /// Where its CPUs leave their registers, or why that is not known.
+    package let notes: Fact<ProcessorNotes>
     /// Whether the machine changed while it was looked at.
     let isMoving: Bool
+    /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
+    let isUnsettled: Bool
 
     private static let iomem = "/proc/iomem"
 
     /// Looks at the machine below `root`.
-    package init(of root: SystemRoot, on architecture: Architecture = .current) {
+    ///
+    /// `untoldReserve` is asked for the ranges of `crashkernel=…,cma` where there are some and no file
+    /// tells them.
+    package init(
+        of root: SystemRoot, on architecture: Architecture = .current,
+        untoldReserve: () -> Fact<AddressRanges> = LiveView.untold
+    ) {
         let map: Fact<MemoryMap>
         do throws(SystemError) {
             // It is printed page by page without a lock across them: a hotplug in between tears it.
@@ -27,14 +37,32 @@ package struct LiveView: Equatable {
             map = .unknown(because: "\(error)")
         }
         reserved = map.map(\.reserved)
-        switch (map, LiveView.presentProcessors(below: root)) {
-        case (.known(let map), .known(let cpus)):
-            let excluded = AddressRanges(map.reserved).union(
-                LiveView.contiguousReserve(below: root)
-            ).union(architecture.ramOutsideDumps)
+        let present = LiveView.presentProcessors(below: root)
+        notes = LiveView.notes(of: present, below: root)
+        let contiguous = LiveView.contiguousReserve(below: root, untoldReserve)
+        switch (map, present, contiguous) {
+        case (.known(let map), .known(let present), .known(let contiguous)):
+            let cpus = notes.value?.cpus(among: present) ?? present
+            // Blocks that cannot be asked are taken for settled: the next look is never far.
+            let absent = (try? MemoryBlocks(below: root))?.absent(in: map.systemRAM)
+            isUnsettled = absent?.isEmpty == false || cpus != present
+            let excluded = AddressRanges(map.reserved).union(contiguous)
+                .union(architecture.ramOutsideDumps)
             system = .known(LiveSystem(ram: map.systemRAM.subtracting(excluded), cpus: cpus))
-        case (.unknown(let reason), _), (_, .unknown(let reason)):
+        case (.unknown(let reason), _, _), (_, .unknown(let reason), _),
+            (_, _, .unknown(let reason)):
+            isUnsettled = false
             system = .unknown(because: reason)
+        }
+    }
+
+    /// Asks the CPUs that are present where they leave their registers.
+    private static func notes(
+        of present: Fact<NumberSet>, below root: SystemRoot
+    ) -> Fact<ProcessorNotes> {
+        switch present {
+        case .known(let cpus): ProcessorNotes.read(of: cpus, below: root)
+        case .unknown(let reason): .unknown(because: reason)
         }
     }
 
@@ -72,12 +100,25 @@ package struct LiveView: Equatable {
 
     /// The ranges of `crashkernel=…,cma`: System RAM that a crash image must not list.
     ///
-    /// Kernels since about 6.19 tell them; older ones have none, so a missing file means none.
-    private static func contiguousReserve(below root: SystemRoot) -> AddressRanges {
+    /// Kernels since about 6.19 tell them. Kernels before 6.17 have none, and those between have them
+    /// and no file; which parameters a kernel was booted with tells.
+    private static func contiguousReserve(
+        below root: SystemRoot, _ untold: () -> Fact<AddressRanges>
+    ) -> Fact<AddressRanges> {
         for file in ["/sys/kernel/kexec/crash_cma_ranges", "/sys/kernel/kexec_crash_cma_ranges"] {
-            guard let text = try? root.text(of: file) else { continue }  // absent: an older kernel
-            return AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan))
+            guard let text = try? root.text(of: file) else { continue }
+            return .known(
+                AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan)))
         }
-        return AddressRanges()
+        let line = (try? root.line(of: "/proc/cmdline")).flatMap { $0 } ?? ""
+        let isWanted = KernelParameters(String(line)).parameters.contains { parameter in
+            parameter.name == "crashkernel" && parameter.value?.hasSuffix(",cma") == true
+        }
+        return isWanted ? untold() : .known(AddressRanges())
+    }
+
+    /// What is said of the ranges where nobody tells them.
+    package static func untold() -> Fact<AddressRanges> {
+        .unknown(because: "this kernel has no file that tells the ranges of crashkernel=…,cma")
     }
 }

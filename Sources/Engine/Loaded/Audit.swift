@@ -28,7 +28,7 @@ package struct Audit {
         var finding: Fact<Finding>
         /// The machine as the image describes it; unknown where the image is.
         let described: Fact<LiveSystem>
-        /// RAM that is offline and that the image does not describe.
+        /// RAM that is not in use and that the image does not describe.
         let offline: AddressRanges
         /// How many bytes of memory were read.
         var byteCount: UInt64
@@ -59,7 +59,11 @@ package struct Audit {
     }
 
     /// Looks at the image in `reserved` and at what of `live` it describes.
-    mutating func run(reserved: [AddressRange], live: LiveSystem) -> Report {
+    ///
+    /// `notes` are where its CPUs leave their registers.
+    mutating func run(
+        reserved: [AddressRange], live: LiveSystem, notes: Fact<ProcessorNotes>
+    ) -> Report {
         var byteCount: UInt64 = 0
         var work: DigestWork?
         var isMoving = false
@@ -72,14 +76,15 @@ package struct Audit {
         }
         let described: Fact<LiveSystem>
         switch finding {
-        case .known(.image(let image)): described = describe(image, beside: live)
+        case .known(.image(let image)): described = describe(image, by: notes)
         case .known(.nothing): described = .unknown(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):
             described = .unknown(because: reason)
         }
         let undescribed = described.map { live.ram.subtracting($0.ram) }.value ?? AddressRanges()
         // Blocks that cannot be asked count as online: rather reported as missing than missed.
-        let offline = (try? MemoryBlocks.offline(in: undescribed, below: root)) ?? AddressRanges()
+        let blocks = undescribed.isEmpty ? nil : try? MemoryBlocks(below: root)
+        let offline = (try? blocks?.offline(in: undescribed)) ?? AddressRanges()
         return Report(
             finding: finding, described: described, offline: offline, byteCount: byteCount,
             isMoving: isMoving, work: work)
@@ -120,8 +125,10 @@ package struct Audit {
     }
 
     /// Says which of the machine's RAM and CPUs an image describes.
-    private func describe(_ image: ResidentImage, beside live: LiveSystem) -> Fact<LiveSystem> {
-        ProcessorNotes.read(of: live.cpus, below: root).map { notes in
+    private func describe(
+        _ image: ResidentImage, by notes: Fact<ProcessorNotes>
+    ) -> Fact<LiveSystem> {
+        notes.map { notes in
             let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(
                 ram: said.ram.subtracting(architecture.ramOutsideDumps),

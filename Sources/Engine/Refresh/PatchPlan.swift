@@ -18,7 +18,7 @@ struct PatchPlan: Equatable {
     /// Plans a patch of the image that was seen, so that it describes the machine that was seen.
     ///
     /// - Throws: The first obstacle found.
-    init(for seen: Observation, notes: Fact<ProcessorNotes>) throws(PatchObstacle) {
+    init(for seen: Observation) throws(PatchObstacle) {
         architecture = seen.architecture
         guard let rules = architecture.patching else { throw .architecture(architecture) }
         try PatchPlan.refuseWhatTheMachineForbids(seen)
@@ -27,7 +27,7 @@ struct PatchPlan: Equatable {
         guard let hole = seen.reserved.value?.first(where: { $0.holds(entry) }) else {
             throw .imageNotUnderstood(because: "its entry lies outside reserved memory")
         }
-        let context = try PatchPlan.context(seen, notes, image: image, by: rules)
+        let context = try PatchPlan.context(seen, image: image, by: rules)
         let edits = try rules.edits(context)
         let digest = try PurgatoryDigestEdits(for: image, besides: edits)
         self.edits = edits + digest.edits
@@ -59,10 +59,9 @@ struct PatchPlan: Equatable {
     }
 
     private static func context(
-        _ seen: Observation, _ notes: Fact<ProcessorNotes>, image: ResidentImage,
-        by rules: Architecture.Patching
+        _ seen: Observation, image: ResidentImage, by rules: Architecture.Patching
     ) throws(PatchObstacle) -> Edit.Context {
-        switch (seen.live, notes) {
+        switch (seen.live, seen.notes) {
         case (.known(let live), .known(let notes)):
             Edit.Context(
                 image: image, live: live, notes: notes,

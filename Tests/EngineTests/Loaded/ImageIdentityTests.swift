@@ -23,7 +23,8 @@ import Testing
         let again = try loadedAgain(machine)
         let recorded = try machine.recorded()
         var audit = Audit(below: recorded.root, architecture: .x86)
-        var report = audit.run(reserved: reserved.ranges, live: machine.live)
+        var report = audit.run(
+            reserved: reserved.ranges, live: machine.live, notes: machine.notes)
         let layout = try #require(audit.layout)
         var pieces = 0
         let error = failure { () throws(Unknowable) in
@@ -44,13 +45,11 @@ import Testing
         machine.ram.append(AddressRange(start: 0x1_0000_0000, end: 0x1_1000_0000))
         let report = try machine.audit()
         let seen = Observation(
-            architecture: .x86, live: .known(machine.live), reserved: .known(reserved.ranges),
+            architecture: .x86, live: .known(machine.live), notes: machine.notes,
+            reserved: .known(reserved.ranges),
             support: KernelSupport(isLoaded: true), finding: report.finding,
             coverage: report.coverage(of: machine.live))
-        let notes = ProcessorNotes(
-            addresses: LoadedMachine.notes, possible: NumberSet([0, 1, 2, 3]),
-            kernelNote: LoadedMachine.kernelNote)
-        let plan = try PatchPlan(for: seen, notes: .known(notes))
+        let plan = try PatchPlan(for: seen)
         var other = machine
         other.kimage?.controlPage = 0x1000_9000
         let all = [(machine, true), (try loadedAgain(machine), false), (other, false)]

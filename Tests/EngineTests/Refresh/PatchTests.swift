@@ -15,7 +15,7 @@ import Testing
     ) throws -> Observation {
         let report = try machine.audit()
         var seen = Observation(
-            architecture: .x86, live: .known(machine.live),
+            architecture: .x86, live: .known(machine.live), notes: machine.notes,
             reserved: .known([LoadedMachine.reserved]),
             support: KernelSupport(isLoaded: true), finding: report.finding,
             coverage: report.coverage(of: machine.live))
@@ -23,15 +23,8 @@ import Testing
         return seen
     }
 
-    private var notes: Fact<ProcessorNotes> {
-        .known(
-            ProcessorNotes(
-                addresses: LoadedMachine.notes, possible: NumberSet([0, 1, 2, 3]),
-                kernelNote: LoadedMachine.kernelNote))
-    }
-
     private func plan(_ machine: LoadedMachine) throws -> PatchPlan {
-        try PatchPlan(for: observe(machine), notes: notes)
+        try PatchPlan(for: observe(machine))
     }
 
     /// Does to a machine's memory and `struct kimage` what the kernel would do for the patch.
@@ -83,9 +76,9 @@ import Testing
         let machine = try LoadedMachine()
         func obstacle(_ adjust: (inout Observation) -> Void) throws -> PatchObstacle? {
             let seen = try observe(machine, adjust)
-            return failure { () throws(PatchObstacle) in try PatchPlan(for: seen, notes: notes) }
+            return failure { () throws(PatchObstacle) in try PatchPlan(for: seen) }
         }
-        #expect(throws: Never.self) { try PatchPlan(for: observe(machine), notes: notes) }
+        #expect(throws: Never.self) { try PatchPlan(for: observe(machine)) }
         #expect(try obstacle { $0.architecture = .arm64 } == .architecture(.arm64))
         let locked = KernelSupport(isLoaded: true, lockdown: .integrity)
         #expect(try obstacle { $0.support = locked } == .lockedDown)
