@@ -117,7 +117,7 @@ extension Engine {
         var seen = Observation(
             architecture: architecture, live: view.system, notes: view.notes,
             isUnsettled: view.isUnsettled, reserved: view.reserved,
-            support: support, finding: report.finding,
+            support: support, finding: report.finding, isEncrypted: report.isEncrypted,
             coverage: Engine.coverage(report, of: view.system),
             hotplugMemory: try HotplugMemory(of: root), remembered: savedState.described,
             expectsImage: savedState.expectsImage, grace: grace)

@@ -18,6 +18,8 @@ package struct Observation: Equatable {
     package var support: KernelSupport
     /// What reserved memory holds.
     package var finding: Fact<Audit.Finding>
+    /// Whether the host encrypts its memory, so that the image looks like noise.
+    package var isEncrypted = false
     /// How the machine that the image describes differs from the real one.
     package var coverage: Fact<Coverage>
     /// Whether the kernel keeps the image up; `nil` where it has no such feature.
@@ -48,8 +50,10 @@ package struct Observation: Equatable {
             live.value.map { Coverage(live: $0, described: described) }
         }
         return Facts(
-            imagesGoStale: architecture.imagesGoStale, isReserved: reserved.value?.isEmpty != true,
-            isLoaded: support.isLoaded, expectsImage: expectsImage,
+            imagesGoStale: architecture.imagesGoStale,
+            isReserved: reserved.value?.isEmpty != true || support.firmwareDump != nil,
+            isLoaded: support.isLoaded, isDumpedByFirmware: support.firmwareDump == .registered,
+            isEncrypted: isEncrypted, expectsImage: expectsImage,
             image: finding.map(\.fact), coverage: coverage, rememberedCoverage: remembered,
             lacks: lacks, keepsUp: keepsUp, staleFor: staleFor, grace: grace)
     }

@@ -35,7 +35,9 @@ struct Tries {
                 return try attempt()
             } catch {
                 // What has been tried often enough is not tried again by the caller.
-                guard error.mayPass, tries.again() else { throw Unknowable(error.reason) }
+                guard error.mayPass, tries.again() else {
+                    throw Unknowable(error.reason, isEncrypted: error.isEncrypted)
+                }
             }
         }
     }

@@ -92,7 +92,7 @@ struct Announcement: Equatable {
     /// The message for a look after which nothing was loaded.
     private static func entry(for verdict: Verdict, _ severity: Severity) -> JournalEntry {
         switch verdict {
-        case .unsupported, .nothingReserved, .nothingLoaded, .lost: .idle
+        case .unsupported, .nothingReserved, .nothingLoaded, .lost, .leftToFirmware: .idle
         case .waiting: .waiting
         case .current, .neverStale, .trusted: severity == .ok ? .current : .atRisk
         case .unverified: .unverified
@@ -124,6 +124,7 @@ struct Announcement: Equatable {
         case .nothingLoaded: "nothing-loaded"
         case .lost: "lost"
         case .neverStale: "never-stale"
+        case .leftToFirmware: "left-to-firmware"
         case .current: "current"
         case .waiting: "waiting"
         case .broken: "broken"

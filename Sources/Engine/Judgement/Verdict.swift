@@ -12,6 +12,8 @@ package enum Verdict: Equatable {
     case lost
     /// The architecture's images never go stale.
     case neverStale
+    /// The firmware makes the dump, without a crash kernel.
+    case leftToFirmware
     /// The image describes the machine exactly.
     case current
     /// The image describes another machine, and the kernel, which keeps it up, is expected to update
@@ -32,6 +34,7 @@ package enum Verdict: Equatable {
 extension Verdict {
     /// Judges what was seen.
     package static func judge(_ facts: Facts) -> Verdict {
+        if facts.isDumpedByFirmware { return .leftToFirmware }
         guard let isLoaded = facts.isLoaded else { return .unsupported }
         if case .known(.nothing) = facts.image { return judgeAbsent(facts) }
         guard isLoaded else { return judgeAbsent(facts) }
@@ -66,7 +69,11 @@ extension Verdict {
 
     /// Judges an image that cannot be looked at by what is remembered of it.
     private static func judgeUnseen(_ facts: Facts, because reason: String) -> Verdict {
-        if facts.keepsUp == true { return .trusted(because: reason) }
+        if facts.keepsUp == true {
+            // What such a kernel writes there itself, only it can read: the capture kernel sees noise.
+            guard !facts.isEncrypted else { return .unverified(because: reason) }
+            return .trusted(because: reason)
+        }
         guard let coverage = facts.rememberedCoverage else { return .unverified(because: reason) }
         return coverage.isExact ? .current : .stale(coverage)
     }
@@ -77,8 +84,8 @@ extension Verdict {
     /// a routine look must not load again and again.
     package func needsRefresh(on trigger: Trigger) -> Bool {
         switch self {
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current, .waiting,
-            .trusted:
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .leftToFirmware,
+            .current, .waiting, .trusted:
             false
         case .lost, .stale, .broken, .missingParameter:
             true
@@ -94,12 +101,19 @@ extension Verdict {
         switch self {
         case .current, .waiting: !keptUp
         case .stale, .lost, .broken, .missingParameter, .unverified: true
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .leftToFirmware,
+            .trusted:
+            false
         }
     }
 
     /// Whether a reload may ever be what is needed.
-    package var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
+    package var mayNeedReload: Bool {
+        switch self {
+        case .unsupported, .neverStale, .leftToFirmware: false
+        default: true
+        }
+    }
 
     /// Whether an image of this verdict may be brought up to date by a patch.
     package var isPatchable: Bool {

@@ -16,6 +16,17 @@ package struct KernelSupport: Equatable {
     package var lockdown = Lockdown.none
     /// Whether a kernel to reboot into is loaded beside the crash kernel.
     package var isRebootPrepared = false
+    /// What the firmware does at a crash; `nil` where it leaves the crash to a crash kernel.
+    package var firmwareDump: FirmwareDump?
+
+    /// How firmware-assisted dump (fadump) stands, which takes the place of a crash kernel
+    /// (firmware-assisted-dump.rst of the kernel's documentation).
+    package enum FirmwareDump: String, Equatable, Codable {
+        /// The firmware keeps memory at a crash and boots the machine again.
+        case registered
+        /// Memory is reserved for that, and the kdump service has not asked the firmware for it.
+        case unregistered
+    }
 
     /// How far the kernel defends itself against root (kernel_lockdown(7)).
     package enum Lockdown: String, Equatable, Codable {
@@ -44,12 +55,22 @@ extension KernelSupport {
         loadsLeft = try root.line(of: "/proc/sys/kernel/kexec_load_limit_panic")
             .flatMap { Int($0) }
             .flatMap { $0 < 0 ? nil : $0 }
+        firmwareDump = try KernelSupport.firmwareDump(below: root)
         // "none [integrity] confidentiality": the level in force stands in brackets.
         lockdown =
             try root.line(of: "/sys/kernel/security/lockdown")?
             .split(separator: " ")
             .first { $0.hasPrefix("[") }
             .flatMap { Lockdown(rawValue: String($0.dropFirst().dropLast())) } ?? .none
+    }
+
+    /// Asks for firmware-assisted dump; the names without a folder are those of kernels before 5.6.
+    private static func firmwareDump(below root: SystemRoot) throws(SystemError) -> FirmwareDump? {
+        let enabled = try root.line(of: "/sys/kernel/fadump/enabled", "/sys/kernel/fadump_enabled")
+        guard enabled == "1" else { return nil }
+        let registered = try root.line(
+            of: "/sys/kernel/fadump/registered", "/sys/kernel/fadump_registered")
+        return registered == "1" ? .registered : .unregistered
     }
 
     /// Whether the kernel keeps the loaded image up with hotplug by itself; takes the kexec lock.

@@ -34,6 +34,8 @@ package struct Audit {
         var byteCount: UInt64
         /// Whether something moved meanwhile, so that another audit may know more.
         let isMoving: Bool
+        /// Whether the host encrypts its memory, so that the image looks like noise.
+        var isEncrypted = false
         /// What computes the digest of the image again, where it has one.
         let work: DigestWork?
     }
@@ -66,17 +68,18 @@ package struct Audit {
     ) -> Report {
         var byteCount: UInt64 = 0
         var work: DigestWork?
-        var isMoving = false
+        var (isMoving, isEncrypted) = (false, false)
         let finding: Fact<Finding>
         do throws(Unknowable) {
             (finding, work) = try find(in: AddressRanges(reserved), counting: &byteCount)
         } catch {
             finding = .unknown(because: error.reason)
-            isMoving = error.mayPass
+            (isMoving, isEncrypted) = (error.mayPass, error.isEncrypted)
         }
         let described: Fact<LiveSystem>
         switch finding {
-        case .known(.image(let image)): described = describe(image, by: notes)
+        case .known(.image(let image)):
+            described = describe(image, by: notes, within: reserved)
         case .known(.nothing): described = .unknown(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):
             described = .unknown(because: reason)
@@ -87,7 +90,7 @@ package struct Audit {
         let offline = (try? blocks?.offline(in: undescribed)) ?? AddressRanges()
         return Report(
             finding: finding, described: described, offline: offline, byteCount: byteCount,
-            isMoving: isMoving, work: work)
+            isMoving: isMoving, isEncrypted: isEncrypted, work: work)
     }
 
     /// Finds the image in memory.
@@ -126,12 +129,17 @@ package struct Audit {
 
     /// Says which of the machine's RAM and CPUs an image describes.
     private func describe(
-        _ image: ResidentImage, by notes: Fact<ProcessorNotes>
+        _ image: ResidentImage, by notes: Fact<ProcessorNotes>, within reserved: [AddressRange]
     ) -> Fact<LiveSystem> {
-        notes.map { notes in
+        var ignored = architecture.ramOutsideDumps
+        if architecture.mayListLowReserve {
+            let low = reserved.filter { !$0.holds(image.kimage.entry) }
+            ignored = ignored.union(AddressRanges(low))
+        }
+        return notes.map { notes in
             let said = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(
-                ram: said.ram.subtracting(architecture.ramOutsideDumps),
+                ram: said.ram.subtracting(ignored),
                 cpus: notes.cpus(at: said.cpuNotes))
         }
     }

@@ -87,7 +87,10 @@ struct ImageReading {
     /// Makes sure that memory shows an image at all.
     ///
     /// It is hidden in two ways: some kernels unmap it, which reads as zeros, and hosts that encrypt
-    /// memory read it with the wrong key, which gives noise. Neither is damage.
+    /// memory read it with the wrong key, which gives noise. Neither is damage. On such a host a kernel
+    /// that updates the core header writes that with the wrong key, too: it alone is readable then, and
+    /// noise to the capture kernel (`arch_crash_handle_hotplug_event` does not share what it writes, as
+    /// kernel/kexec_core.c, `kimage_load_crash_segment`, does).
     private func refuseToJudgeWhatIsHidden(
         _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
@@ -96,9 +99,17 @@ struct ImageReading {
                 "reserved memory reads as zeros: this kernel hides the loaded image from readers")
         }
         let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
-        guard isKnown || bootData != nil || !purgatory.tables.isEmpty else {
+        guard bootData == nil, purgatory.tables.isEmpty else { return }
+        guard isKnown else {
             throw Unknowable(
-                "nothing in reserved memory is recognisable, as with memory that is encrypted")
+                "nothing in reserved memory is recognisable, as with memory that is encrypted",
+                isEncrypted: true)
+        }
+        guard architecture.bootData == nil else {
+            throw Unknowable(
+                "only the core header in reserved memory is recognisable, as with memory that is"
+                    + " encrypted and a header that the kernel has updated",
+                isEncrypted: true)
         }
     }
 

@@ -9,11 +9,14 @@ package struct Unknowable: Error, Equatable {
     package let reason: String
     /// Whether it may be known a moment later, because something moved while it was looked at.
     let mayPass: Bool
+    /// Whether it is hidden because the host encrypts its memory.
+    let isEncrypted: Bool
 
     /// Creates an error from its reason.
-    init(_ reason: String, mayPass: Bool = false) {
+    init(_ reason: String, mayPass: Bool = false, isEncrypted: Bool = false) {
         self.reason = reason
         self.mayPass = mayPass
+        self.isEncrypted = isEncrypted
     }
 
     /// Does what may fail at the machine, and turns its failure into a reason.
