@@ -37,7 +37,7 @@ final class Daemon {
     ///
     /// - Throws: A `SystemError` where the loop or the monitor cannot be created.
     init(_ settings: Settings) throws(SystemError) {
-        let root = SystemRoot()
+        let root = SystemRoot.ofService
         self.settings = settings
         state = StateDirectory(below: root)
         loop = try EventLoop()

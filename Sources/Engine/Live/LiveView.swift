@@ -13,8 +13,6 @@ package struct LiveView: Equatable {
     /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
     let isUnsettled: Bool
 
-    private static let iomem = "/proc/iomem"
-
     /// Looks at the machine below `root`.
     ///
     /// `untoldReserve` is asked for the ranges of `crashkernel=…,cma` where there are some and no file
@@ -26,8 +24,8 @@ package struct LiveView: Equatable {
         let map: Fact<MemoryMap>
         do throws(SystemError) {
             // It is printed page by page without a lock across them: a hotplug in between tears it.
-            let text = try root.text(of: LiveView.iomem)
-            isMoving = try root.text(of: LiveView.iomem) != text
+            let text = try root.text(of: SystemRoot.iomem)
+            isMoving = try root.text(of: SystemRoot.iomem) != text
             map =
                 isMoving
                 ? .unknown(because: "/proc/iomem keeps changing: memory is being hot-plugged")
@@ -74,7 +72,7 @@ package struct LiveView: Equatable {
             switch error {
             case .hidden:
                 return .unknown(
-                    because: "/proc/iomem shows only zeros: reading addresses needs CAP_SYS_ADMIN")
+                    because: "/proc/iomem shows only zeros: who opens it needs CAP_SYS_ADMIN")
             case .malformed(let line):
                 return .unknown(
                     because: "line \(line) of /proc/iomem is not of the form start-end : name")
