@@ -85,6 +85,14 @@ struct Announcement: Equatable {
         facts = Announcement.facts(assessment).merging([.errno: "\(error.errno)"]) { $1 }
     }
 
+    /// Announces that the machine is not looked at now.
+    init(unknownBecause reason: String) {
+        assessment = Assessment(unknownBecause: reason)
+        entry = .unverified
+        action = nil
+        facts = Announcement.facts(assessment)
+    }
+
     private static func facts(_ assessment: Assessment) -> [Journal.Field: String] {
         [.verdict: assessment.severity.rawValue, .summary: assessment.sentence]
     }

@@ -23,6 +23,7 @@ final class Daemon {
     private var lastRefresh: Report.LastRefresh?
     private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm)?
+    private var beginning: Alarm?
     private var kernelLog: KernelLog?
     private var scrubs = 0
     private var failure: SystemError?
@@ -68,20 +69,62 @@ final class Daemon {
             again: try loop.makeAlarm { [unowned self] in reconcile(nextTrigger, again: true) },
             scrub: try loop.makeAlarm { [unowned self] in scrub() }
         )
-        try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
-        try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
         for signal in [SIGTERM, SIGINT] {
             try loop.whenSignalled(signal) { [unowned self] in stop() }
         }
-        try watchKernelLog()
         _ = try loop.keepWatchdogFed()
-        // Something may have happened before we listened, so this is a look like after an event.
-        let status = reconcile(.hotplug, .thorough)
-        journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
-        services.ready(status: status)
+        let crashes = noteStart()
+        if crashes.wait > 0 {
+            try wait(after: crashes)
+        } else {
+            services.ready(status: try begin())
+        }
         let code = try loop.run()
         if let failure { throw failure }
         return code
+    }
+
+    /// Begins to listen and to act, and returns the status after the first look.
+    private func begin() throws(SystemError) -> String {
+        try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
+        try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
+        try watchKernelLog()
+        // Something may have happened before we listened, so this is a look like after an event.
+        let status = reconcile(.hotplug, .thorough)
+        journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
+        return status
+    }
+
+    /// Notes that this daemon has started and not yet been told to stop.
+    private func noteStart() -> CrashLoop {
+        let last = state.read(StateDirectory.crashes)
+            .flatMap { ReportJSON.value(CrashLoop.self, from: $0) }
+        let crashes = CrashLoop(after: last, now: loop.now)
+        save { () throws(SystemError) in
+            try state.write(
+                ReportJSON.bytes(of: crashes), as: StateDirectory.crashes, mode: 0o600)
+        }
+        return crashes
+    }
+
+    /// Says that the daemon looks later, because the ones before it have crashed, and begins then.
+    private func wait(after crashes: CrashLoop) throws(SystemError) {
+        let announcement = Announcement(unknownBecause: crashes.sentence)
+        journal.send(announcement.message)
+        save { () throws(SystemError) in
+            try tell(Report(announcement.assessment, daemon: me))
+        }
+        let alarm = try loop.makeAlarm { [unowned self] in
+            do throws(SystemError) {
+                services.status(try begin())
+            } catch {
+                failure = error
+                loop.exit(1)
+            }
+        }
+        try alarm.set(at: loop.now + crashes.wait)
+        beginning = alarm
+        services.ready(status: announcement.status)
     }
 
     /// Reads the events and schedules the reaction.
@@ -143,6 +186,7 @@ final class Daemon {
     }
 
     private func stop() {
+        state.remove(StateDirectory.crashes)
         let status = "Stopping; the crash kernel stays as it is"
         journal.send(.init(.stopping, status))
         services.stopping(status: status)
