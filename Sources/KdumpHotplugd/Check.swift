@@ -86,6 +86,7 @@ extension Report {
         coreHeader = nil
         integrity = .unknown
         commandLine = nil
+        targetKeys = nil
         reserved = nil
         memory = nil
         cpus = nil

@@ -84,4 +84,22 @@ import Testing
         try machine.write("0\n", to: "/sys/kernel/\(names)enabled")
         #expect(try self.look(machine, on: .power).verdict == .nothingReserved)
     }
+
+    /// A target that is encrypted: the tool has put the keys into the image and nowhere else.
+    @Test func keysOfAnEncryptedTargetAreNotLost() throws {
+        var loaded = try LoadedMachine(coveringHeader: false)
+        loaded.putParameters("elfcorehdr=0x10000000 dmcryptkeys=0x10004000 nr_cpus=1")
+        let machine = try recorded(loaded)
+        let kernel = try machine.file("/boot/vmlinuz", Data([1]))
+        let source = ImageSource(kernel: kernel, initrd: nil, commandLine: "nr_cpus=1")
+        var engine = Engine(root: machine.root, source: source, architecture: .x86)
+        let ways = engine.ways(given: try engine.look(.cheap, now: { 0 }))
+        #expect(ways.patch == .encryptedTarget && ways.reload == .encryptedTarget)
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
+        let outcome = try engine.reconcile(on: .hotplug) { 0 }
+        #expect(name(of: outcome.look.verdict) == "stale" && outcome.refreshes.isEmpty)
+        #expect(outcome.end == .blocked(.encryptedTarget))
+        #expect(outcome.look.observation.image?.holdsTargetKeys == true)
+    }
 }

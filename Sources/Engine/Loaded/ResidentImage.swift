@@ -76,6 +76,11 @@ package struct ResidentImage: Equatable {
         } ?? kimage.loader
     }
 
+    /// Whether it holds the keys of an encrypted dump target; `nil` where nobody knows.
+    package var holdsTargetKeys: Bool? {
+        commandLine.value.map(ResidentCommandLine.namesTargetKeys)
+    }
+
     /// Whether the digest covers the core header, so that changing one needs changing the other.
     package var digestCoversHeader: Bool {
         digest?.regions.contains { $0.overlaps(header.range) } ?? false

@@ -47,10 +47,7 @@ struct PatchPlan: Equatable {
     private static func image(_ seen: Observation) throws(PatchObstacle) -> ResidentImage {
         switch seen.finding {
         case .known(.image(let image)):
-            let parameters = KernelParameters(image.commandLine.value ?? "").parameters
-            if parameters.contains(where: { $0.name == ResidentCommandLine.targetKeys }) {
-                throw .encryptedTarget
-            }
+            if image.holdsTargetKeys == true { throw .encryptedTarget }
             return image
         case .known(.nothing): throw .imageNotUnderstood(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):
