@@ -14,6 +14,9 @@ extension Engine {
         package var expectsImage = false
         /// Where the running kernel keeps its crash image; finding it means reading some 10 MB.
         package var layout: KernelLayout?
+        /// The ranges of `crashkernel=…,cma`, if only the kernel's memory has them; `nil` if they have not
+        /// been read.
+        package var contiguousReserve: AddressRanges?
         /// The image on which a patch has failed; `nil` if none has.
         package var unpatchable: String?
         /// The error number with which `kexec_load` was refused for good; `nil` if it was not.
@@ -61,6 +64,7 @@ extension Engine.SavedState {
         take(.described, &described)
         take(.expectsImage, &expectsImage)
         take(.layout, &layout)
+        take(.contiguousReserve, &contiguousReserve)
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
         take(.uncured, &uncured)

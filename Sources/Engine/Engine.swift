@@ -118,11 +118,12 @@ extension Engine {
     ) throws(SystemError) -> (Look, isMoving: Bool) {
         let begin = now()
         let support = try KernelSupport(of: root)
-        let view = LiveView(of: root, on: architecture)
+        let view = LiveView(of: root, on: architecture) { contiguousReserve() }
         let report = audit(depth, view, support, &tries)
         var seen = Observation(
-            architecture: architecture, live: view.system, reserved: view.reserved,
-            support: support, finding: report.finding,
+            architecture: architecture, live: view.system, notes: view.notes,
+            isUnsettled: view.isUnsettled, reserved: view.reserved,
+            support: support, finding: report.finding, isEncrypted: report.isEncrypted,
             coverage: Engine.coverage(report, of: view.system),
             hotplugMemory: try HotplugMemory(of: root), remembered: savedState.described,
             expectsImage: savedState.expectsImage, grace: grace)
@@ -143,6 +144,14 @@ extension Engine {
         return (look, view.isMoving || report.isMoving)
     }
 
+    /// Asks the kernel's memory for the ranges of `crashkernel=…,cma`, once a boot.
+    private mutating func contiguousReserve() -> Fact<AddressRanges> {
+        if let known = savedState.contiguousReserve { return .known(known) }
+        let fact = Fact { () throws(Unknowable) in try ContiguousReserve.ranges(below: root) }
+        savedState.contiguousReserve = fact.value
+        return fact
+    }
+
     /// Looks into reserved memory, if something is loaded.
     private mutating func audit(
         _ depth: Depth, _ view: LiveView, _ support: KernelSupport, _ tries: inout Tries
@@ -153,7 +162,7 @@ extension Engine {
             var audit = Audit(
                 below: root, layout: savedState.layout, digest: savedState.digest,
                 architecture: architecture)
-            var report = audit.run(reserved: reserved, live: live)
+            var report = audit.run(reserved: reserved, live: live, notes: view.notes)
             savedState.layout = audit.layout
             switch depth {
             case .thorough: computeDigest(for: &report, within: reserved, &tries)
@@ -421,9 +430,7 @@ extension Engine {
                 throw .failedBefore
             }
             if look.keepsTheLastLoad { throw .lastLoad }
-            let notes = seen.live.value.map { ProcessorNotes.read(of: $0.cpus, below: root) }
-            let plan = try PatchPlan(
-                for: seen, notes: notes ?? .unknown(because: "it cannot be read"))
+            let plan = try PatchPlan(for: seen)
             // Last, because an obstacle that can be seen says more.
             if let errno = savedState.refusal { throw .refused(errno: errno) }
             return plan
@@ -440,7 +447,7 @@ extension Engine {
             look = try self.look(.thorough, now: now)
             guard case .stale = look.verdict else { return Step(look: look) }
         }
-        let patch: Patch
+        let patch: Patch?
         do throws(PatchObstacle) {
             if plan.isDigestUnfound { plan = try patchPlan(given: look).get() }
             guard let layout = savedState.layout, let reserved = look.observation.reserved.value
@@ -450,6 +457,8 @@ extension Engine {
         } catch {
             return try reload(given: look, insteadOf: error, now: now)
         }
+        // What another program has loaded meanwhile may be right.
+        guard let patch else { return Step(look: try self.look(.cheap, now: now)) }
         return try apply(patch, given: look, now: now)
     }
 
@@ -787,9 +796,11 @@ extension Engine.Look {
 }
 
 extension Kimage {
-    /// Tells one load from most others: the entry, the segments, and the kernel's own pages.
+    /// Tells one load from most others: where the kernel keeps its structure, the entry, the segments,
+    /// and the kernel's own pages.
     fileprivate var fingerprint: String {
         let places = segments.map { "\(hexadecimal($0.range.start))-\(hexadecimal($0.range.end))" }
-        return ([entry, controlPage].map(hexadecimal) + places).joined(separator: " ")
+        return ([address ?? 0, entry, controlPage].map(hexadecimal) + places)
+            .joined(separator: " ")
     }
 }

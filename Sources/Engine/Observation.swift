@@ -8,12 +8,18 @@ package struct Observation: Equatable {
     package var architecture = Architecture.current
     /// The machine as it is now.
     package var live: Fact<LiveSystem>
+    /// Where the CPUs of that machine leave their registers.
+    package var notes = Fact<ProcessorNotes>.unknown(because: "no CPU was asked")
+    /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
+    package var isUnsettled = false
     /// The crash kernel's reserved ranges; known and empty without `crashkernel=`.
     package var reserved: Fact<[AddressRange]>
     /// What the kernel says without being locked.
     package var support: KernelSupport
     /// What reserved memory holds.
     package var finding: Fact<Audit.Finding>
+    /// Whether the host encrypts its memory, so that the image looks like noise.
+    package var isEncrypted = false
     /// How the real machine differs from the one that the image describes.
     package var coverage: Fact<Coverage>
     /// Whether the kernel updates the image itself; `nil` if it has no such feature.
@@ -44,8 +50,10 @@ package struct Observation: Equatable {
             live.value.map { Coverage(live: $0, described: described) }
         }
         return Facts(
-            imagesGoStale: architecture.imagesGoStale, isReserved: reserved.value?.isEmpty != true,
-            isLoaded: support.isLoaded, expectsImage: expectsImage,
+            imagesGoStale: architecture.imagesGoStale,
+            isReserved: reserved.value?.isEmpty != true || support.firmwareDump != nil,
+            isLoaded: support.isLoaded, isDumpedByFirmware: support.firmwareDump == .registered,
+            isEncrypted: isEncrypted, expectsImage: expectsImage,
             image: finding.map(\.fact), coverage: coverage, rememberedCoverage: remembered,
             lacks: lacks, keepsUp: keepsUp, staleFor: staleFor, grace: grace)
     }

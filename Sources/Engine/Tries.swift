@@ -52,7 +52,7 @@ struct Tries {
         do throws(Unknowable) {
             return try tries.settled(attempt)
         } catch {
-            throw Unknowable(error.reason)
+            throw Unknowable(error.reason, isEncrypted: error.isEncrypted)
         }
     }
 }

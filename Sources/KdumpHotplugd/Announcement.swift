@@ -94,6 +94,14 @@ struct Announcement: Equatable {
         facts = Announcement.facts(assessment).merging([.errno: "\(error.errno)"]) { $1 }
     }
 
+    /// Announces that the machine is not looked at now.
+    init(unknownBecause reason: String) {
+        assessment = Assessment(unknownBecause: reason)
+        entry = .unverified
+        action = nil
+        facts = Announcement.facts(assessment)
+    }
+
     private static func facts(_ assessment: Assessment) -> [Journal.Field: String] {
         [.verdict: assessment.severity.rawValue, .summary: assessment.sentence]
     }
@@ -101,7 +109,7 @@ struct Announcement: Equatable {
     /// The message for a look after which nothing was loaded.
     private static func entry(for verdict: Verdict, _ severity: Severity) -> JournalEntry {
         switch verdict {
-        case .unsupported, .nothingReserved: .impossible
+        case .unsupported, .nothingReserved, .leftToFirmware: .impossible
         case .nothingLoaded, .lost: .idle
         case .waiting: .waiting
         case .current, .neverStale, .trusted: severity == .ok ? .current : .atRisk
@@ -136,6 +144,7 @@ struct Announcement: Equatable {
         case .nothingLoaded: "nothing-loaded"
         case .lost: "lost"
         case .neverStale: "never-stale"
+        case .leftToFirmware: "left-to-firmware"
         case .current: "current"
         case .waiting: "waiting"
         case .broken: "broken"

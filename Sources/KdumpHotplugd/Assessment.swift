@@ -29,7 +29,7 @@ struct Assessment: Equatable {
             case .waiting(let coverage), .stale(let coverage):
                 coverage.losesAnything ? .critical : .warning
             case .current: caveat == nil ? .ok : .warning
-            case .neverStale, .trusted: .ok
+            case .neverStale, .leftToFirmware, .trusted: .ok
             case .unverified: .unknown
             }
         let next = caveat ?? Assessment.next(for: look, ways, obstacle, daemonRuns) ?? ""
@@ -76,7 +76,8 @@ struct Assessment: Equatable {
         for look: Engine.Look, _ ways: Engine.Ways, _ obstacle: Obstacle?, _ daemonRuns: Bool
     ) -> String? {
         switch look.verdict {
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: return nil
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .leftToFirmware, .trusted:
+            return nil
         case .current where look.observation.keepsUp == true:
             return "; the kernel updates it itself"
         case .current: return nil

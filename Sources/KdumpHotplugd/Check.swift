@@ -87,6 +87,7 @@ extension Report {
         coreHeader = nil
         integrity = .unknown
         commandLine = nil
+        targetKeys = nil
         reserved = nil
         memory = nil
         cpus = nil

@@ -25,6 +25,7 @@ final class Daemon {
     private var lastRefresh: Report.LastRefresh?
     private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
+    private var beginning: Alarm?
     private var kernelLog: KernelLog?
     private var scrubs = 0
     /// Whether systemd still has to be told that everything has been checked.
@@ -46,7 +47,7 @@ final class Daemon {
     ///
     /// - Throws: A `SystemError` if the loop or the monitor cannot be created.
     init(_ settings: Settings) throws(SystemError) {
-        let root = SystemRoot()
+        let root = SystemRoot.ofService
         self.settings = settings
         state = StateDirectory(below: root)
         loop = try EventLoop()
@@ -79,21 +80,59 @@ final class Daemon {
             scrub: try loop.makeAlarm { [unowned self] in scrub() },
             digest: try loop.makeAlarm { [unowned self] in computeDigest() }
         )
-        try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
-        try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
         for signal in [SIGTERM, SIGINT] {
             try loop.whenSignalled(signal) { [unowned self] in stop() }
         }
-        try watchKernelLog()
         _ = try loop.keepWatchdogFed()
+        let crashes = noteStart()
+        if crashes.wait > 0 { try wait(after: crashes) } else { try begin() }
+        let code = try loop.run()
+        if let failure { throw failure }
+        return code
+    }
+
+    /// Begins to listen and to act.
+    private func begin() throws(SystemError) {
+        try loop.whenReadable(uevents.fd) { [unowned self] in listen() }
+        try loop.whenSignalled(SIGHUP) { [unowned self] in reread() }
+        try watchKernelLog()
         // Something may have happened before we listened, so this look counts as one after an
         // event.
         isReadinessOwed = true
         reconcile(.hotplug, verifies: true)
         journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
-        let code = try loop.run()
-        if let failure { throw failure }
-        return code
+    }
+
+    /// Notes that this daemon has started and not yet been told to stop.
+    private func noteStart() -> CrashLoop {
+        let last = state.read(StateDirectory.crashes)
+            .flatMap { ReportJSON.value(CrashLoop.self, from: $0) }
+        let crashes = CrashLoop(after: last, now: loop.now)
+        save { () throws(SystemError) in
+            try state.write(
+                ReportJSON.bytes(of: crashes), as: StateDirectory.crashes, mode: 0o600)
+        }
+        return crashes
+    }
+
+    /// Says that the daemon looks later, because the ones before it have crashed, and begins then.
+    private func wait(after crashes: CrashLoop) throws(SystemError) {
+        let announcement = Announcement(unknownBecause: crashes.sentence)
+        journal.send(announcement.message)
+        save { () throws(SystemError) in
+            try tell(Report(announcement.assessment, daemon: me))
+        }
+        let alarm = try loop.makeAlarm { [unowned self] in
+            do throws(SystemError) {
+                try begin()
+            } catch {
+                failure = error
+                loop.exit(1)
+            }
+        }
+        try alarm.set(at: loop.now + crashes.wait)
+        beginning = alarm
+        services.ready(status: announcement.status)
     }
 
     /// Reads the events and schedules the reaction.
@@ -171,6 +210,7 @@ final class Daemon {
     }
 
     private func stop() {
+        state.remove(StateDirectory.crashes)
         let status = "Stopping; the crash kernel stays as it is"
         journal.send(.init(.stopping, status))
         services.stopping(status: status)

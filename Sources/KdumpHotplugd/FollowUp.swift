@@ -20,9 +20,8 @@ enum FollowUp: Equatable {
 
     /// How long after a burst the daemon looks once more, in microseconds.
     ///
-    /// Unplugged memory leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
-    /// `try_remove_memory`), and the kernel sends no event for that. Two seconds are long for the
-    /// kernel and short for an operator; a look reads a few small files and some hundred KiB.
+    /// What the last event announced may not have begun when it was looked for. Two seconds are long
+    /// for the kernel and short for an operator; a look reads a few small files and some hundred KiB.
     private static let secondLook: UInt64 = 2_000_000
 
     /// How long the distribution's own tool is left alone with its load, in microseconds.
@@ -39,16 +38,27 @@ enum FollowUp: Equatable {
                 switch outcome.look.verdict {
                 case .waiting: .look(after: Engine.grace)
                 case .nothingLoaded: .poll(.absent)
-                default: trigger == .hotplug ? .look(after: FollowUp.secondLook) : .none
+                default: FollowUp.untilSettled(outcome, on: trigger)
                 }
         case .settled: self = .look(after: FollowUp.secondLook)
         case .stillMoving: self = .burst
         case .blocked where outcome.look.verdict == .lost: self = .rescue
         case .blocked, .refused, .restored: self = .retry(.stale)
-        case .uncured: self = .none
+        case .uncured: self = FollowUp.untilSettled(outcome, on: .routine)
         case .busy, .held: self = .retry(.busy)
         case .unprotected: self = .rescue
         }
+    }
+
+    /// Decides what follows where nothing is left to do for the machine that was seen.
+    ///
+    /// RAM that is removed leaves `/proc/iomem` only after its last event (mm/memory_hotplug.c,
+    /// `try_remove_memory`), and the kernel sends no event then.
+    private static func untilSettled(
+        _ outcome: Engine.Reconciliation, on trigger: Trigger
+    ) -> FollowUp {
+        if outcome.look.observation.isUnsettled { return .poll(.unsettled) }
+        return trigger == .hotplug ? .look(after: secondLook) : .none
     }
 }
 

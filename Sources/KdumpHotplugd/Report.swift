@@ -130,6 +130,8 @@ struct Report: Codable, Equatable {
     var coreHeader: CoreHeader?
     let integrity: Integrity
     var commandLine: CommandLine?
+    /// Whether the image holds the keys of an encrypted dump target; left out where that is unknown.
+    let targetKeys: Bool?
     var reserved: [Range]?
     var memory: Memory?
     let cpus: Processors?
@@ -172,6 +174,7 @@ extension Report {
         commandLine = seen.image?.commandLine.value.map {
             CommandLine(text: $0, lacks: seen.lacks.map(\.need.parameter))
         }
+        targetKeys = seen.image?.holdsTargetKeys
         reserved = seen.reserved.value?.map(Range.init)
         kernelUpdates = seen.keepsUp == true
         let isPatchable = look.verdict.isPatchable

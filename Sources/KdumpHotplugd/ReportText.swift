@@ -23,6 +23,9 @@ enum ReportText {
             add("command line", line.text)
             for parameter in line.lacks { lines.append("  missing: \(parameter)") }
         }
+        if report.targetKeys == true {
+            add("target keys", "in the image: a dump can be written to its encrypted target")
+        }
         if let memory = report.memory {
             add("memory", ByteCount(memory.present).description + coverage(memory))
             lines += ranges("missing", memory.missing) + ranges("phantom", memory.phantom)

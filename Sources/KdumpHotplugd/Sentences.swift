@@ -23,6 +23,9 @@ enum Sentences {
                 + " start the kdump service of this distribution"
         case .lost:
             "a crash now leaves no dump: a load failed after the old image was dropped"
+        case .leftToFirmware:
+            "a crash now leaves a dump by the firmware (fadump): there is no crash kernel to keep up"
+                + " to date"
         case .neverStale:
             "a crash kernel is loaded, and on this architecture it never goes stale"
         case .current:
@@ -37,6 +40,10 @@ enum Sentences {
         case .trusted(let reason):
             "the kernel says that it updates the crash kernel itself; this cannot be verified:"
                 + " \(reason)"
+        case .unverified(let reason)
+        where look.observation.isEncrypted && look.observation.keepsUp == true:
+            "a crash kernel is loaded, but it cannot be verified, and what this kernel writes into it"
+                + " at a hotplug may be unreadable to it: \(reason)"
         case .unverified(let reason):
             "a crash kernel is loaded, but it cannot be verified: \(reason)"
         }

@@ -7,7 +7,8 @@ internal import Glibc
 ///
 /// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
-/// The running daemon locks `lock`. This type reads and writes; it decides nothing.
+/// `crashes.json` is there as long as a daemon has not been told to stop. The running daemon locks
+/// `lock`. This type reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
@@ -16,6 +17,8 @@ struct StateDirectory {
 
     /// The file for the next daemon.
     static let savedState = "saved-state.json"
+    /// The file that counts crashes, while a daemon runs and after it has crashed.
+    static let crashes = "crashes.json"
     /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they
     /// knew.
     private static let formerSavedState = "memory.json"
@@ -30,6 +33,11 @@ struct StateDirectory {
     func read(_ name: String) -> [UInt8]? {
         try? SystemRoot(path).bytes(of: "/" + name)
     }
+
+    /// Removes a file, if it is there.
+    ///
+    /// The corresponding C function is `unlink`.
+    func remove(_ name: String) { unsafe unlink("\(path)/\(name)") }
 
     /// Writes a file so that a reader sees either the old or the new contents.
     ///

@@ -68,8 +68,8 @@ final class Uevents {
             try Uevents.check(
                 "watch \(name) events", unsafe monitor.addFilter(subsystem: name, deviceType: nil))
         }
-        // More than the system's limit needs CAP_NET_ADMIN. Without it the limit applies, and an
-        // overflow is noticed like any other, so a failure does not matter.
+        // More than the system's limit (net.core.rmem_max) needs CAP_NET_ADMIN, which the unit does not
+        // give. The limit applies then, and an overflow is noticed, so a failure does not matter.
         _ = monitor.setReceiveBufferSize(buffer)
         try Uevents.check("listen to uevents", monitor.enableReceiving())
     }

@@ -42,6 +42,14 @@ extension DaemonTests {
                 && announcement.message.fields.contains("KDUMP_SUMMARY=\(summary)")
         }
 
+        @Test func aWaitAfterCrashesIsUnknownEverywhere() {
+            let announcement = Announcement(unknownBecause: "waits 4 s")
+            let daemon = Report.Daemon(running: true, pid: 1, lastRefresh: nil)
+            let report = Report(announcement.assessment, daemon: daemon)
+            #expect(report.verdict == .unknown)
+            #expect(agree("KDUMP UNKNOWN - waits 4 s", report, announcement))
+        }
+
         @Test func anUnreadableMachineIsUnknownEverywhere() {
             let error = SystemError("open /proc/iomem", errno: 13)
             let daemon = Report.Daemon(running: true, pid: 1, lastRefresh: nil)

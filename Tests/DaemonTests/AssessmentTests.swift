@@ -20,6 +20,7 @@ extension DaemonTests {
             let severities: [(Verdict, Severity)] = [
                 (.unsupported, .critical), (.nothingReserved, .critical),
                 (.nothingLoaded, .critical), (.lost, .critical), (.neverStale, .ok),
+                (.leftToFirmware, .ok),
                 (.current, .ok), (.waiting(Combinations.lossy), .critical),
                 (.stale(Combinations.lossy), .critical), (.broken(because: "b"), .critical),
                 (.missingParameter([.leaveHotAddedMemoryAlone]), .critical),

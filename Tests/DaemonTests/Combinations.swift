@@ -16,7 +16,8 @@ enum Combinations {
 
     static var verdicts: [Verdict] {
         [
-            .unsupported, .nothingReserved, .nothingLoaded, .lost, .neverStale, .current,
+            .unsupported, .nothingReserved, .nothingLoaded, .lost, .neverStale,
+            .leftToFirmware, .current,
             .waiting(lossy), .stale(lossy), .stale(Coverage(live: half, described: machine)),
             .stale(Coverage(live: machine, described: other)), .broken(because: "broken"),
             .missingParameter([.leaveHotAddedMemoryAlone]), .trusted(because: "hidden"),
@@ -112,6 +113,7 @@ enum Combinations {
         return ResidentImage(
             kimage: kimage, parts: [],
             header: ResidentImage.Header(range: place, core: try CoreHeader(header)), digest: nil,
-            integrity: .verified, commandLine: .known(commandLine))
+            integrity: .verified, commandLine: .known(commandLine),
+            identity: ImageIdentity(kimage: kimage, place: 0, bytes: []))
     }
 }

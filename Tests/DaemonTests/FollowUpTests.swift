@@ -10,11 +10,15 @@ extension DaemonTests {
     @Suite struct FollowUpTests {
         private func followUp(
             _ verdict: Verdict, _ end: Engine.End, refreshes: [UInt64] = [],
-            on trigger: Trigger = .hotplug
+            on trigger: Trigger = .hotplug, isUnsettled: Bool = false
         ) -> FollowUp {
-            FollowUp(
+            var seen = Combinations.look(verdict).observation
+            seen.isUnsettled = isUnsettled
+            let look = Engine.Look(
+                observation: seen, verdict: verdict, byteCount: 0, microseconds: 0)
+            return FollowUp(
                 after: Engine.Reconciliation(
-                    look: Combinations.look(verdict), firstVerdict: verdict,
+                    look: look, firstVerdict: verdict,
                     refreshes: refreshes.map { Engine.Refresh(method: .reload, window: $0) },
                     unpatched: nil, end: end),
                 on: trigger)
@@ -62,6 +66,18 @@ extension DaemonTests {
                 let polls = followUp(verdict, .settled, on: .routine) == .poll(.absent)
                 #expect(polls == (verdict == .nothingLoaded), "\(verdict)")
             }
+        }
+
+        /// Memory leaves the map after its last event, and nothing tells when.
+        @Test(arguments: [Trigger.hotplug, .routine])
+        func whatIsHalfDoneIsFollowedToItsEnd(trigger: Trigger) {
+            func next(_ verdict: Verdict, _ end: Engine.End) -> FollowUp {
+                followUp(verdict, end, on: trigger, isUnsettled: true)
+            }
+            #expect(next(.current, .settled) == .poll(.unsettled))
+            #expect(next(.stale(Combinations.lossy), .uncured) == .poll(.unsettled))
+            #expect(next(.nothingLoaded, .settled) == .poll(.absent))
+            #expect(next(.lost, .blocked(.noSource)) == .rescue)
         }
 
         @Test func anEventOrARefreshIsFollowedByASecondLook() {

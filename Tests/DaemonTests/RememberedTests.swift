@@ -35,6 +35,7 @@ extension DaemonTests {
             state.owesDigest = true
             state.unpatchable = "entry"
             state.refusal = 38
+            state.contiguousReserve = Combinations.machine.ram
             state.commandLine = "a=1"
             state.described = Combinations.machine
             let whole = Remembered(

@@ -55,6 +55,37 @@ import Testing
         #expect(outcome.end == .blocked(.noSource))
     }
 
+    /// What is coming has no device yet, and what is going has none any more; neither is in use.
+    @Test func doesNotMissWhatIsOnlyHalfThere() throws {
+        let machine = try machine()
+        try machine.write("8000000\n", to: "/sys/devices/system/memory/block_size_bytes")
+        for block in 0..<8 {
+            try machine.write("online\n", to: "/sys/devices/system/memory/memory\(block)/state")
+        }
+        var engine = engine(machine)
+        func look() throws -> Engine.Look { try engine.look(.cheap, now: { 0 }) }
+        #expect(try look().verdict == .current && !look().observation.isUnsettled)
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        #expect(try look().verdict == .current && look().observation.isUnsettled)
+        try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
+        try machine.write(
+            """
+            00100000-3fffffff : System RAM
+              10000000-100fffff : Crash kernel
+            100000000-10fffffff : System RAM
+
+            """, to: "/proc/iomem")
+        #expect(try look().verdict == .current && look().observation.isUnsettled)
+        try machine.write("online\n", to: "/sys/devices/system/memory/memory32/state")
+        try machine.write("offline\n", to: "/sys/devices/system/memory/memory33/state")
+        guard case .stale(let coverage) = try look().verdict else {
+            Issue.record("\(try look().verdict)")
+            return
+        }
+        #expect(coverage.missingMemory.byteCount == 0x800_0000)
+        #expect(try !look().observation.isUnsettled)
+    }
+
     @Test func givesAKernelThatKeepsUpAMoment() throws {
         let machine = try machine { $0.kimage?.keepsUp = true }
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
@@ -183,6 +214,7 @@ import Testing
         var engine = engine(machine, savedState)
         #expect(try engine.reconcile(on: .hotplug) { 0 }.look.verdict == .current)
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
         #expect(name(of: try engine.look(.cheap, now: { 0 }).verdict) == "stale")
         // An image that somebody unloaded is not remembered when another one comes.
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")

@@ -15,6 +15,8 @@ package struct Architecture: Sendable {
     var imagesGoStale = true
     /// RAM that no core header needs to list and no hotplug changes.
     var ramOutsideDumps = AddressRanges()
+    /// Whether a core header may list what is reserved beside the image's own range, below 4 GiB.
+    var mayListLowReserve = false
     /// Whose purgatory checks the digest at a crash.
     var digestCheck = DigestCheck.always
     /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not

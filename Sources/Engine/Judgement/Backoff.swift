@@ -32,6 +32,14 @@ package struct Backoff: Equatable {
     /// minutes, because an image that an administrator has unloaded may never come back.
     package static let absent = Backoff(first: 2_000_000, longest: 120_000_000)
 
+    /// For a machine on which something is announced and not done: RAM whose blocks have gone and that
+    /// is still listed, or a CPU without a device.
+    ///
+    /// Nothing announces the end. It follows within milliseconds; a TiB of memory, or a machine that is
+    /// out of breath, takes seconds to minutes: begin with 250 ms and end at a minute, because what
+    /// stays so for ever must cost next to nothing.
+    package static let unsettled = Backoff(first: 250_000, longest: 60_000_000)
+
     /// Notes one more failure and returns how many microseconds to wait.
     package mutating func wait() -> UInt64 {
         // 32 doublings of the shortest wait exceed any longest one, and shifting stays in range.

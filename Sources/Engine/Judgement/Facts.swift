@@ -20,6 +20,10 @@ package struct Facts {
     package var isReserved = true
     /// Whether the kernel says that an image is loaded; `nil` if it has no kexec.
     package var isLoaded: Bool? = true
+    /// Whether the firmware makes the dump, so that there is no crash kernel to update.
+    package var isDumpedByFirmware = false
+    /// Whether the host encrypts its memory, so that the image looks like noise.
+    package var isEncrypted = false
     /// Whether an image must be there: it was, and no administrator unloaded it.
     package var expectsImage = false
     /// The image.

@@ -12,6 +12,8 @@ package enum Verdict: Hashable, Codable {
     case lost
     /// The architecture's images never go stale.
     case neverStale
+    /// The firmware makes the dump, without a crash kernel.
+    case leftToFirmware
     /// The image describes the machine exactly.
     case current
     /// The image is stale, and the kernel, which updates it itself, is expected to do so.
@@ -32,6 +34,7 @@ package enum Verdict: Hashable, Codable {
 extension Verdict {
     /// Judges what was seen.
     package static func judge(_ facts: Facts) -> Verdict {
+        if facts.isDumpedByFirmware { return .leftToFirmware }
         guard let isLoaded = facts.isLoaded else { return .unsupported }
         if case .known(.nothing) = facts.image { return judgeAbsent(facts) }
         guard isLoaded else { return judgeAbsent(facts) }
@@ -66,7 +69,11 @@ extension Verdict {
 
     /// Judges an image that cannot be read by what is remembered of it.
     private static func judgeUnseen(_ facts: Facts, because reason: String) -> Verdict {
-        if facts.keepsUp == true { return .trusted(because: reason) }
+        if facts.keepsUp == true {
+            // What such a kernel writes there itself, only it can read: the capture kernel sees noise.
+            guard !facts.isEncrypted else { return .unverified(because: reason) }
+            return .trusted(because: reason)
+        }
         guard let coverage = facts.rememberedCoverage else { return .unverified(because: reason) }
         return coverage.isExact ? .current : .stale(coverage)
     }
@@ -77,8 +84,8 @@ extension Verdict {
     /// then. A routine look must not reload it again and again.
     package func needsRefresh(on trigger: Trigger) -> Bool {
         switch self {
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .current, .waiting,
-            .trusted:
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .leftToFirmware,
+            .current, .waiting, .trusted:
             false
         case .lost, .stale, .broken, .missingParameter:
             true
@@ -94,7 +101,9 @@ extension Verdict {
         switch self {
         case .current, .waiting: !keptUp
         case .stale, .lost, .broken, .missingParameter, .unverified: true
-        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .trusted: false
+        case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .leftToFirmware,
+            .trusted:
+            false
         }
     }
 
@@ -113,7 +122,12 @@ extension Verdict {
     }
 
     /// Whether a reload may ever be needed.
-    package var mayNeedReload: Bool { self != .unsupported && self != .neverStale }
+    package var mayNeedReload: Bool {
+        switch self {
+        case .unsupported, .neverStale, .leftToFirmware: false
+        default: true
+        }
+    }
 
     /// Whether a patch can refresh an image with this verdict.
     package var isPatchable: Bool {

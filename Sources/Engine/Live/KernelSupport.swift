@@ -18,6 +18,17 @@ package struct KernelSupport: Equatable {
     package var isRebootPrepared = false
     /// Whether `kernel.kexec_load_limit_reboot` counts the loads of such kernels.
     package var rebootLoadsAreCounted = false
+    /// What the firmware does at a crash; `nil` if it leaves the crash to a crash kernel.
+    package var firmwareDump: FirmwareDump?
+
+    /// The state of firmware-assisted dump (fadump), which takes the place of a crash kernel
+    /// (firmware-assisted-dump.rst of the kernel's documentation).
+    package enum FirmwareDump: String, Equatable, Codable {
+        /// The firmware keeps memory at a crash and boots the machine again.
+        case registered
+        /// Memory is reserved for that, and the kdump service has not asked the firmware for it.
+        case unregistered
+    }
 
     /// How far the kernel protects itself from root (kernel_lockdown(7)).
     package enum Lockdown: String, Equatable, Codable {
@@ -46,6 +57,7 @@ extension KernelSupport {
         loadsLeft = try KernelSupport.limit("kexec_load_limit_panic", of: root)
         rebootLoadsAreCounted =
             try KernelSupport.limit("kexec_load_limit_reboot", of: root) != nil
+        firmwareDump = try KernelSupport.firmwareDump(below: root)
         // "none [integrity] confidentiality": the level in force stands in brackets.
         lockdown =
             try root.line(of: "/sys/kernel/security/lockdown")?
@@ -61,6 +73,16 @@ extension KernelSupport {
         try root.line(of: "/proc/sys/kernel/\(name)")
             .flatMap { Int($0) }
             .flatMap { $0 < 0 ? nil : $0 }
+    }
+
+    /// Reads the state of firmware-assisted dump; the names without a folder are those of kernels
+    /// before 5.6.
+    private static func firmwareDump(below root: SystemRoot) throws(SystemError) -> FirmwareDump? {
+        let enabled = try root.line(of: "/sys/kernel/fadump/enabled", "/sys/kernel/fadump_enabled")
+        guard enabled == "1" else { return nil }
+        let registered = try root.line(
+            of: "/sys/kernel/fadump/registered", "/sys/kernel/fadump_registered")
+        return registered == "1" ? .registered : .unregistered
     }
 
     /// Whether the kernel updates the loaded image itself after a hotplug; takes the kexec lock.

@@ -6,18 +6,26 @@ package struct LiveView: Equatable {
     package let system: Fact<LiveSystem>
     /// The crash kernel's reserved ranges, or why they cannot be seen.
     package let reserved: Fact<[AddressRange]>
+    /// Where its CPUs leave their registers, or why that is not known.
+    package let notes: Fact<ProcessorNotes>
     /// Whether the machine changed while it was looked at.
     let isMoving: Bool
-
-    private static let iomem = "/proc/iomem"
+    /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
+    let isUnsettled: Bool
 
     /// Looks at the machine below `root`.
-    package init(of root: SystemRoot, on architecture: Architecture = .current) {
+    ///
+    /// `untoldReserve` is asked for the ranges of `crashkernel=…,cma` where there are some and no file
+    /// tells them.
+    package init(
+        of root: SystemRoot, on architecture: Architecture = .current,
+        untoldReserve: () -> Fact<AddressRanges> = LiveView.untold
+    ) {
         let map: Fact<MemoryMap>
         do throws(SystemError) {
             // It is printed page by page without a lock across them: a hotplug in between tears it.
-            let text = try root.text(of: LiveView.iomem)
-            isMoving = try root.text(of: LiveView.iomem) != text
+            let text = try root.text(of: SystemRoot.iomem)
+            isMoving = try root.text(of: SystemRoot.iomem) != text
             map =
                 isMoving
                 ? .unknown(because: "/proc/iomem keeps changing: memory is being hot-plugged")
@@ -27,14 +35,32 @@ package struct LiveView: Equatable {
             map = .unknown(because: "\(error)")
         }
         reserved = map.map(\.reserved)
-        switch (map, LiveView.presentProcessors(below: root)) {
-        case (.known(let map), .known(let cpus)):
-            let excluded = AddressRanges(map.reserved).union(
-                LiveView.contiguousReserve(below: root)
-            ).union(architecture.ramOutsideDumps)
+        let present = LiveView.presentProcessors(below: root)
+        notes = LiveView.notes(of: present, below: root)
+        let contiguous = LiveView.contiguousReserve(below: root, untoldReserve)
+        switch (map, present, contiguous) {
+        case (.known(let map), .known(let present), .known(let contiguous)):
+            let cpus = notes.value?.cpus(among: present) ?? present
+            // Blocks that cannot be asked are taken for settled: the next look is never far.
+            let absent = (try? MemoryBlocks(below: root))?.absent(in: map.systemRAM)
+            isUnsettled = absent?.isEmpty == false || cpus != present
+            let excluded = AddressRanges(map.reserved).union(contiguous)
+                .union(architecture.ramOutsideDumps)
             system = .known(LiveSystem(ram: map.systemRAM.subtracting(excluded), cpus: cpus))
-        case (.unknown(let reason), _), (_, .unknown(let reason)):
+        case (.unknown(let reason), _, _), (_, .unknown(let reason), _),
+            (_, _, .unknown(let reason)):
+            isUnsettled = false
             system = .unknown(because: reason)
+        }
+    }
+
+    /// Reads where the CPUs that are present leave their registers.
+    private static func notes(
+        of present: Fact<NumberSet>, below root: SystemRoot
+    ) -> Fact<ProcessorNotes> {
+        switch present {
+        case .known(let cpus): ProcessorNotes.read(of: cpus, below: root)
+        case .unknown(let reason): .unknown(because: reason)
         }
     }
 
@@ -46,7 +72,7 @@ package struct LiveView: Equatable {
             switch error {
             case .hidden:
                 return .unknown(
-                    because: "/proc/iomem shows only zeros: reading addresses needs CAP_SYS_ADMIN")
+                    because: "/proc/iomem shows only zeros: who opens it needs CAP_SYS_ADMIN")
             case .malformed(let line):
                 return .unknown(
                     because: "line \(line) of /proc/iomem is not of the form start-end : name")
@@ -72,13 +98,25 @@ package struct LiveView: Equatable {
 
     /// The ranges of `crashkernel=…,cma`: System RAM that a crash image must not list.
     ///
-    /// Kernels since about 6.19 list them. Older ones have no such ranges, so a missing file means
-    /// none.
-    private static func contiguousReserve(below root: SystemRoot) -> AddressRanges {
+    /// Kernels since about 6.19 list them. Kernels before 6.17 have none. Those between have them and
+    /// no file; the parameters of the boot say whether there are any.
+    private static func contiguousReserve(
+        below root: SystemRoot, _ untold: () -> Fact<AddressRanges>
+    ) -> Fact<AddressRanges> {
         for file in ["/sys/kernel/kexec/crash_cma_ranges", "/sys/kernel/kexec_crash_cma_ranges"] {
-            guard let text = try? root.text(of: file) else { continue }  // absent: an older kernel
-            return AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan))
+            guard let text = try? root.text(of: file) else { continue }
+            return .known(
+                AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan)))
         }
-        return AddressRanges()
+        let line = (try? root.line(of: "/proc/cmdline")).flatMap { $0 } ?? ""
+        let isWanted = KernelParameters(String(line)).parameters.contains { parameter in
+            parameter.name == "crashkernel" && parameter.value?.hasSuffix(",cma") == true
+        }
+        return isWanted ? untold() : .known(AddressRanges())
+    }
+
+    /// What is said of the ranges where nobody tells them.
+    package static func untold() -> Fact<AddressRanges> {
+        .unknown(because: "this kernel has no file that tells the ranges of crashkernel=…,cma")
     }
 }

@@ -20,7 +20,7 @@ package struct ProcessorNotes: Hashable, Codable {
             let cpus = "/sys/devices/system/cpu"
             var addresses: [Int: UInt64] = [:]
             for cpu in present.members {
-                // A CPU that goes meanwhile has no note; the next look sees that it is gone.
+                // A CPU that is coming or going is present and has no device.
                 addresses[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes")
                     .flatMap { UInt64($0, radix: 16) }
             }
@@ -37,6 +37,14 @@ package struct ProcessorNotes: Hashable, Codable {
         } catch {
             return .unknown(because: "\(error)")
         }
+    }
+
+    /// Returns those of the CPUs `present` that have a device.
+    ///
+    /// A CPU without one is coming or going, and does not run: it is brought online through its device
+    /// (drivers/acpi/acpi_processor.c, `acpi_processor_hotadd_init` and `acpi_processor_remove`).
+    package func cpus(among present: NumberSet) -> NumberSet {
+        NumberSet(present.members.intersection(addresses.keys))
     }
 
     /// Returns the CPUs whose notes are at `listed`, a core header's list in its order.

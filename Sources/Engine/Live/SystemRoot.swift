@@ -9,6 +9,11 @@ internal import Glibc
 package struct SystemRoot: Equatable {
     /// The directory's path without a trailing slash; empty for the real root.
     package let prefix: String
+    /// `/proc/iomem`, where somebody with more rights has opened it for this process.
+    ///
+    /// The kernel shows addresses by the rights of who opened the file (kernel/resource.c, `r_show`), so
+    /// that a process without CAP_SYS_ADMIN can be given the addresses and nothing else.
+    private let memoryMap: CInt?
 
     /// The largest file that is read, in bytes.
     ///
@@ -19,31 +24,54 @@ package struct SystemRoot: Equatable {
     private static let largestRead = 64 << 10
 
     /// Creates a root at `directory`.
-    package init(_ directory: String = "/") {
+    package init(_ directory: String = "/", memoryMap: CInt? = nil) {
         var directory = Substring(directory)
         while directory.last == "/" { directory.removeLast() }
         prefix = String(directory)
+        self.memoryMap = memoryMap
     }
+
+    /// The real root, for a service whose standard input may be an open `/proc/iomem`.
+    ///
+    /// The corresponding C function is `readlink`.
+    package static var ofService: SystemRoot {
+        let isGiven = SystemRoot().link(at: "/proc/self/fd/\(STDIN_FILENO)") == iomem
+        return SystemRoot(memoryMap: isGiven ? STDIN_FILENO : nil)
+    }
+
+    /// Where the kernel tells the memory map.
+    package static let iomem = "/proc/iomem"
 
     /// Returns where `path`, absolute on the machine, lies under this root.
     package func path(_ path: String) -> String { prefix + path }
 
     /// Reads a whole small file.
     ///
-    /// The corresponding C functions are `open` and `read`.
+    /// The corresponding C functions are `open` and `pread`.
     /// - Throws: A `SystemError` of the call that failed; EFBIG for a file larger than 4 MiB.
     package func bytes(of file: String) throws(SystemError) -> [UInt8] {
         let place = path(file)
+        if file == SystemRoot.iomem, let memoryMap {
+            return try SystemRoot.bytes(of: memoryMap, called: place)
+        }
         let descriptor = unsafe open(place, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
         defer { close(descriptor) }
+        return try SystemRoot.bytes(of: descriptor, called: place)
+    }
+
+    /// Reads an open file from its beginning.
+    private static func bytes(
+        of descriptor: CInt, called place: String
+    ) throws(SystemError) -> [UInt8] {
         var contents: [UInt8] = []
         // Nearly all files are one line, and a big machine has thousands of them. For longer ones
         // the buffer doubles with each read.
         var chunk = [UInt8](repeating: 0, count: 512)
         while true {
             let count = unsafe chunk.withUnsafeMutableBytes { buffer in
-                unsafe read(descriptor, buffer.baseAddress, buffer.count)
+                unsafe pread(
+                    descriptor, buffer.baseAddress, buffer.count, off_t(contents.count))
             }
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw SystemError("read \(place)", errno: errno) }

@@ -28,12 +28,14 @@ package struct Audit {
         var finding: Fact<Finding>
         /// The machine as the image describes it; unknown if the image is.
         let described: Fact<LiveSystem>
-        /// RAM that is offline and that the image does not describe.
+        /// RAM that is not in use and that the image does not describe.
         let offline: AddressRanges
         /// How many bytes of memory were read.
         var byteCount: UInt64
         /// Whether something moved meanwhile, so that another audit may find more.
         let isMoving: Bool
+        /// Whether the host encrypts its memory, so that the image looks like noise.
+        var isEncrypted = false
         /// The work of computing the digest of the image, if it has one.
         let work: DigestWork?
     }
@@ -59,20 +61,25 @@ package struct Audit {
     }
 
     /// Looks at the image in `reserved` and at what of `live` it describes.
-    mutating func run(reserved: [AddressRange], live: LiveSystem) -> Report {
+    ///
+    /// `notes` are where its CPUs leave their registers.
+    mutating func run(
+        reserved: [AddressRange], live: LiveSystem, notes: Fact<ProcessorNotes>
+    ) -> Report {
         var byteCount: UInt64 = 0
         var work: DigestWork?
-        var isMoving = false
+        var (isMoving, isEncrypted) = (false, false)
         let finding: Fact<Finding>
         do throws(Unknowable) {
             (finding, work) = try find(in: AddressRanges(reserved), counting: &byteCount)
         } catch {
             finding = .unknown(because: error.reason)
-            isMoving = error.mayPass
+            (isMoving, isEncrypted) = (error.mayPass, error.isEncrypted)
         }
         let described: Fact<LiveSystem>
         switch finding {
-        case .known(.image(let image)): described = describe(image, beside: live)
+        case .known(.image(let image)):
+            described = describe(image, by: notes, within: reserved)
         case .known(.nothing): described = .unknown(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):
             described = .unknown(because: reason)
@@ -80,10 +87,11 @@ package struct Audit {
         let undescribed = described.map { live.ram.subtracting($0.ram) }.value ?? AddressRanges()
         // A block whose state cannot be read counts as online: better a false alarm than a missed
         // loss.
-        let offline = (try? MemoryBlocks.offline(in: undescribed, below: root)) ?? AddressRanges()
+        let blocks = undescribed.isEmpty ? nil : try? MemoryBlocks(below: root)
+        let offline = (try? blocks?.offline(in: undescribed)) ?? AddressRanges()
         return Report(
             finding: finding, described: described, offline: offline, byteCount: byteCount,
-            isMoving: isMoving, work: work)
+            isMoving: isMoving, isEncrypted: isEncrypted, work: work)
     }
 
     /// Finds the image in memory.
@@ -111,8 +119,9 @@ package struct Audit {
         var reading = ImageReading(
             kimage, in: kcore, within: reserved, on: architecture, known: digest)
         let outcome = try reading.run()
-        let again = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-        guard again == kimage else { throw Kimage.replaced }
+        guard
+            try reading.identity?.isLoaded(in: kcore, laidOut: layout, within: reserved) == true
+        else { throw Kimage.replaced }
         return switch outcome {
         case .understood(let image, let work): (.image(image), work)
         case .broken(let reason): (.broken(because: reason), nil)
@@ -120,12 +129,18 @@ package struct Audit {
     }
 
     /// Returns which RAM and CPUs an image describes.
-    private func describe(_ image: ResidentImage, beside live: LiveSystem) -> Fact<LiveSystem> {
-        ProcessorNotes.read(of: live.cpus, below: root).map { notes in
+    private func describe(
+        _ image: ResidentImage, by notes: Fact<ProcessorNotes>, within reserved: [AddressRange]
+    ) -> Fact<LiveSystem> {
+        var ignored = architecture.ramOutsideDumps
+        if architecture.mayListLowReserve {
+            let low = reserved.filter { !$0.holds(image.kimage.entry) }
+            ignored = ignored.union(AddressRanges(low))
+        }
+        return notes.map { notes in
             let core = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(
-                ram: core.ram.subtracting(architecture.ramOutsideDumps),
-                cpus: notes.cpus(at: core.cpuNotes))
+                ram: core.ram.subtracting(ignored), cpus: notes.cpus(at: core.cpuNotes))
         }
     }
 }

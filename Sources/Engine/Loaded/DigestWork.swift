@@ -6,7 +6,7 @@
 /// purgatory, once.
 struct DigestWork {
     /// The image whose digest it is.
-    let kimage: Kimage
+    private let kimage: Kimage
     /// What its parts are for, which is certain only when it is certain which table is the
     /// digest's.
     let roles: Roles
@@ -25,6 +25,8 @@ struct DigestWork {
     /// The same without what is edited; `nil` if the table has nothing of that.
     private var rest: Digest?
 
+    /// Which image it is.
+    var identity: ImageIdentity { purgatory.identity(of: kimage) }
     /// How many bytes have been read.
     private(set) var byteCount: UInt64 = 0
     /// The result: the digest with its value and place, and whether the image is whole.
@@ -80,21 +82,19 @@ struct DigestWork {
             try take(bytes)
             return .more
         }
-        // An image of the same form has the same addresses, but another digest in purgatory.
-        let (kimage, bytes) = try Kcore.observe(below: root) { kcore throws(Unknowable) in
-            (
-                try Kimage.loaded(in: kcore, laidOut: layout, within: reserved),
-                try kcore.bytes(purgatory.bytes.count, at: purgatory.base)
-            )
+        return try Kcore.observe(below: root) { kcore throws(Unknowable) in
+            // A kernel that updates the image hides it while it writes.
+            guard try Kimage.loaded(in: kcore, laidOut: layout, within: reserved) != nil else {
+                throw Kimage.replaced
+            }
+            let isSame = try identity.isLoaded(in: kcore, laidOut: layout, within: reserved)
+            return isSame ? .done : .replaced
         }
-        // A kernel that updates the image hides it while it writes.
-        guard let kimage else { throw Kimage.replaced }
-        return kimage == self.kimage && bytes == purgatory.bytes ? .done : .replaced
     }
 
     /// Whether both are about the same image.
     func isAboutSameImage(as other: DigestWork) -> Bool {
-        kimage == other.kimage && purgatory.bytes == other.purgatory.bytes
+        identity == other.identity
     }
 
     /// Adds the bytes of the next piece.

@@ -20,6 +20,8 @@ struct ImageReading {
     let architecture: Architecture
     /// The digest of the image as of an earlier look.
     let known: PurgatoryDigest?
+    /// What tells the image from others; `nil` before it is read.
+    private(set) var identity: ImageIdentity?
     /// The first bytes of each range that was read.
     private var heads: [AddressRange: [UInt8]] = [:]
 
@@ -45,6 +47,7 @@ struct ImageReading {
         let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
         let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
+        identity = purgatory.identity(of: kimage)
         for region in purgatory.regions { try look(at: region) }
         let bootData = try bootData()
         try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
@@ -69,7 +72,8 @@ struct ImageReading {
             kimage: kimage,
             parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
             header: header, digest: glance.digest, integrity: glance.integrity,
-            commandLine: commandLine, origin: bootData?.values.origin)
+            commandLine: commandLine, identity: purgatory.identity(of: kimage),
+            origin: bootData?.values.origin)
         return .understood(image, glance.work)
     }
 
@@ -83,7 +87,10 @@ struct ImageReading {
     /// Makes sure that memory shows an image at all.
     ///
     /// It may be hidden in two ways: some kernels unmap it, which reads as zeros, and hosts with
-    /// memory encryption read it with the wrong key, which gives noise. Neither is damage.
+    /// memory encryption read it with the wrong key, which gives noise. Neither is damage. On such a
+    /// host a kernel that updates the core header also writes that with the wrong key: then the header
+    /// alone can be read here, and is noise to the capture kernel (`arch_crash_handle_hotplug_event`
+    /// does not share what it writes, as kernel/kexec_core.c, `kimage_load_crash_segment`, does).
     private func refuseToJudgeWhatIsHidden(
         _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
@@ -92,9 +99,17 @@ struct ImageReading {
                 "reserved memory reads as zeros: this kernel hides the loaded image from readers")
         }
         let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
-        guard isKnown || bootData != nil || !purgatory.tables.isEmpty else {
+        guard bootData == nil, purgatory.tables.isEmpty else { return }
+        guard isKnown else {
             throw Unknowable(
-                "nothing in reserved memory is recognisable, as with memory that is encrypted")
+                "nothing in reserved memory is recognisable, as with memory that is encrypted",
+                isEncrypted: true)
+        }
+        guard architecture.bootData == nil else {
+            throw Unknowable(
+                "only the core header in reserved memory is recognisable, as with memory that is"
+                    + " encrypted and a header that the kernel has updated",
+                isEncrypted: true)
         }
     }
 

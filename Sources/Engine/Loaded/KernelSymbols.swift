@@ -65,6 +65,14 @@ extension KernelSymbols {
     static func address(
         of name: String, below root: SystemRoot
     ) throws(Unknowable) -> UInt64 {
+        if let address = try find(name, below: root) { return address }
+        throw Unknowable("/proc/kallsyms does not list \(name): CONFIG_KALLSYMS_ALL is not set")
+    }
+
+    /// Finds the address of the kernel's own symbol `name`; `nil` where it is not listed.
+    ///
+    /// - Throws: Why nothing can be known.
+    static func find(_ name: String, below root: SystemRoot) throws(Unknowable) -> UInt64? {
         let file = try Unknowable.ifFailed { () throws(SystemError) in
             try KernelFile("/proc/kallsyms", below: root)
         }
@@ -83,6 +91,6 @@ extension KernelSymbols {
             }
             guard count == chunk.count else { break }
         }
-        throw Unknowable("/proc/kallsyms does not list \(name): CONFIG_KALLSYMS_ALL is not set")
+        return nil
     }
 }

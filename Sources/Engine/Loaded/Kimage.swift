@@ -21,6 +21,8 @@ package struct Kimage: Hashable {
         case program = "kexec_load"
     }
 
+    /// The kernel's address of the structure; `nil` where it was not read through the pointer to it.
+    private(set) var address: UInt64?
     /// Where the crash jumps to: purgatory.
     package let entry: UInt64
     /// The segments that are listed, in the kernel's order.
@@ -103,22 +105,26 @@ extension Kimage {
         in kcore: Kcore, laidOut layout: KernelLayout, within reserved: AddressRanges
     ) throws(Unknowable) -> Kimage? {
         let first = try bytes(in: kcore, laidOut: layout)
-        guard try bytes(in: kcore, laidOut: layout) == first else { throw Kimage.replaced }
-        return try first.map { bytes throws(Unknowable) in
-            try Kimage(bytes, laidOut: layout.image, within: reserved)
+        let second = try bytes(in: kcore, laidOut: layout)
+        guard first?.address == second?.address, first?.bytes == second?.bytes else {
+            throw Kimage.replaced
         }
+        guard let first else { return nil }
+        var kimage = try Kimage(first.bytes, laidOut: layout.image, within: reserved)
+        kimage.address = first.address
+        return kimage
     }
 
     /// The error of an image that was replaced while it was read.
     static let replaced = Unknowable(
         "the crash image keeps changing: another program is loading it", mayPass: true)
 
-    /// The bytes of the structure and the pointer to it; `nil` if the pointer is null.
+    /// The structure's address and its bytes; `nil` if the pointer to it is null.
     private static func bytes(
         in kcore: Kcore, laidOut layout: KernelLayout
-    ) throws(Unknowable) -> [UInt8]? {
+    ) throws(Unknowable) -> (address: UInt64, bytes: [UInt8])? {
         let pointer = try kcore.bytes(8, atVirtual: layout.pointer)
         guard let address = pointer.double(at: 0), address != 0 else { return nil }
-        return try kcore.bytes(layout.image.byteCount, atVirtual: address) + pointer
+        return (address, try kcore.bytes(layout.image.byteCount, atVirtual: address))
     }
 }

@@ -22,6 +22,11 @@ struct Purgatory {
     /// What the digest covers, if that is certain without computing it.
     var regions: [AddressRange] { tables.count == 1 ? tables.first?.regions ?? [] : [] }
 
+    /// What tells the image that this is a part of from others.
+    func identity(of kimage: Kimage) -> ImageIdentity {
+        ImageIdentity(kimage: kimage, place: base, bytes: bytes)
+    }
+
     /// Finds the purgatory of a loaded image.
     ///
     /// - Throws: Why memory cannot be read.

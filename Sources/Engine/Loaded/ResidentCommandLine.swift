@@ -11,6 +11,13 @@ enum ResidentCommandLine {
     /// The parameter that names the keys of an encrypted dump target.
     static let targetKeys: Substring = "dmcryptkeys"
 
+    /// Whether the image that `text` belongs to holds the keys of an encrypted dump target.
+    ///
+    /// The loader adds the parameter when it puts them in (its `crash_load_dm_crypt_keys`).
+    static func namesTargetKeys(_ text: String) -> Bool {
+        KernelParameters(text).parameters.contains { $0.name == targetKeys }
+    }
+
     /// Returns the administrator's part of `text`.
     static func administrators(_ text: String) -> String {
         var parameters = KernelParameters(text)

@@ -63,7 +63,9 @@ package struct ResidentImage: Equatable {
     package let integrity: Integrity
     /// The capture kernel's command line.
     package let commandLine: Fact<String>
-    /// Which files it was made of; `nil` where that is not known.
+    /// What tells it from others.
+    package let identity: ImageIdentity
+    /// Which files it was made of; `nil` if that is not known.
     package var origin: ImageOrigin?
 
     /// Who made the image; after a patch `struct kimage` only tells who loaded the patch.
@@ -77,6 +79,11 @@ package struct ResidentImage: Equatable {
         } ?? kimage.loader
     }
 
+    /// Whether it holds the keys of an encrypted dump target; `nil` where nobody knows.
+    package var holdsTargetKeys: Bool? {
+        commandLine.value.map(ResidentCommandLine.namesTargetKeys)
+    }
+
     /// Whether the digest covers the core header, so that changing one needs changing the other.
     package var digestCoversHeader: Bool {
         digest?.regions.contains { $0.overlaps(header.range) } ?? false
@@ -88,6 +95,6 @@ package struct ResidentImage: Equatable {
     ) -> ResidentImage {
         ResidentImage(
             kimage: kimage, parts: parts ?? self.parts, header: header, digest: digest,
-            integrity: integrity, commandLine: commandLine, origin: origin)
+            integrity: integrity, commandLine: commandLine, identity: identity, origin: origin)
     }
 }

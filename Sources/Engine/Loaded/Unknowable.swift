@@ -9,11 +9,14 @@ package struct Unknowable: Error, Equatable {
     package let reason: String
     /// Whether another look may know it, because something moved during this one.
     let mayPass: Bool
+    /// Whether it is hidden because the host encrypts its memory.
+    let isEncrypted: Bool
 
     /// Creates an error from its reason.
-    init(_ reason: String, mayPass: Bool = false) {
+    init(_ reason: String, mayPass: Bool = false, isEncrypted: Bool = false) {
         self.reason = reason
         self.mayPass = mayPass
+        self.isEncrypted = isEncrypted
     }
 
     /// Makes an attempt, and turns a failed system call into a reason.

@@ -23,6 +23,8 @@ package enum Obstacle: Error, Hashable {
     case noKernel(path: String, release: String)
     /// No command line was named, and that of the loaded image is not known; why.
     case noCommandLine(because: String)
+    /// The image holds the keys of an encrypted dump target, which only the tool that put them in has.
+    case encryptedTarget
     /// `kernel.kexec_load_disabled` is 1.
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
@@ -78,6 +80,9 @@ extension Obstacle: CustomStringConvertible {
         case .noCommandLine(let reason):
             "the command line of the loaded image is not known (\(reason)): set"
                 + " KDUMP_HOTPLUGD_COMMAND_LINE in /etc/default/kdump-hotplugd"
+        case .encryptedTarget:
+            "the loaded image holds the keys of an encrypted dump target, which a reload would lose:"
+                + " load it with the distribution's tool, kdumpctl restart"
         case .loadingDisabled:
             "kernel.kexec_load_disabled is 1, so no crash kernel can be loaded until the next boot"
         case .noLoadsLeft:

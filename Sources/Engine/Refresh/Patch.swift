@@ -20,17 +20,20 @@ struct Patch {
     /// KEXEC_UPDATE_ELFCOREHDR, the same before that, since 6.6.
     private static let formerHotplug: UInt = 0x4
 
-    /// Reads what a plan needs of the image that is loaded.
+    /// Reads what a plan needs of the image that is loaded; returns `nil` where that is another one
+    /// by now.
     ///
-    /// - Throws: Why it cannot be read, or that another image has been loaded meanwhile.
+    /// - Throws: Why it cannot be read.
     static func prepare(
         _ plan: PatchPlan, below root: SystemRoot, laidOut layout: KernelLayout,
         within reserved: AddressRanges
-    ) throws(PatchObstacle) -> Patch {
+    ) throws(PatchObstacle) -> Patch? {
         do throws(Unknowable) {
             return try Tries.settled { () throws(Unknowable) in
                 try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                    let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
+                    guard
+                        let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
+                    else { return nil }
                     return try Patch(
                         plan, copies: copies, below: root,
                         flags: flags(for: plan.image.kimage, laidOut: layout))
@@ -41,21 +44,23 @@ struct Patch {
         }
     }
 
-    /// Reads what is listed as it is, and makes the edits in it.
+    /// Reads what is listed as it is, and makes the edits in it; returns `nil` if another image has been
+    /// loaded meanwhile.
     private static func copies(
         _ plan: PatchPlan, in kcore: Kcore, laidOut layout: KernelLayout,
         within reserved: AddressRanges
-    ) throws(Unknowable) -> [Kexec.Segment] {
+    ) throws(Unknowable) -> [Kexec.Segment]? {
         let copies = try plan.copies.map { range throws(Unknowable) in
             try Kexec.Segment(copying: range, in: kcore)
         }
         try rewrite(copies, by: plan)
-        let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-        guard kimage == plan.image.kimage else {
+        guard try Kimage.loaded(in: kcore, laidOut: layout, within: reserved) != nil else {
             // A kernel that updates the image hides it while it writes.
-            throw Unknowable("another program has just loaded another one", mayPass: kimage == nil)
+            throw Unknowable("another program has just unloaded it", mayPass: true)
         }
-        return copies
+        let isSame = try plan.image.identity.isLoaded(
+            in: kcore, laidOut: layout, within: reserved)
+        return isSame ? copies : nil
     }
 
     private init(

@@ -19,7 +19,7 @@ struct PatchPlan: Equatable {
     /// Plans a patch after which the observed image describes the observed machine.
     ///
     /// - Throws: The first obstacle found.
-    init(for seen: Observation, notes: Fact<ProcessorNotes>) throws(PatchObstacle) {
+    init(for seen: Observation) throws(PatchObstacle) {
         architecture = seen.architecture
         guard let rules = architecture.patching else { throw .architecture(architecture) }
         try PatchPlan.refuseWhatTheMachineForbids(seen)
@@ -28,7 +28,7 @@ struct PatchPlan: Equatable {
         guard let hole = seen.reserved.value?.first(where: { $0.holds(entry) }) else {
             throw .imageNotUnderstood(because: "its entry lies outside reserved memory")
         }
-        let context = try PatchPlan.context(seen, notes, image: image, by: rules)
+        let context = try PatchPlan.context(seen, image: image, by: rules)
         let edits = try rules.edits(context)
         let digest = try PurgatoryDigestEdits(for: image, besides: edits)
         self.edits = edits + digest.edits
@@ -48,10 +48,7 @@ struct PatchPlan: Equatable {
     private static func image(_ seen: Observation) throws(PatchObstacle) -> ResidentImage {
         switch seen.finding {
         case .known(.image(let image)):
-            let parameters = KernelParameters(image.commandLine.value ?? "").parameters
-            if parameters.contains(where: { $0.name == ResidentCommandLine.targetKeys }) {
-                throw .encryptedTarget
-            }
+            if image.holdsTargetKeys == true { throw .encryptedTarget }
             return image
         case .known(.nothing): throw .imageNotUnderstood(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):
@@ -60,10 +57,9 @@ struct PatchPlan: Equatable {
     }
 
     private static func context(
-        _ seen: Observation, _ notes: Fact<ProcessorNotes>, image: ResidentImage,
-        by rules: Architecture.Patching
+        _ seen: Observation, image: ResidentImage, by rules: Architecture.Patching
     ) throws(PatchObstacle) -> Edit.Context {
-        switch (seen.live, notes) {
+        switch (seen.live, seen.notes) {
         case (.known(let live), .known(let notes)):
             Edit.Context(
                 image: image, live: live, notes: notes,

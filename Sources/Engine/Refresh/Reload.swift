@@ -40,6 +40,9 @@ struct Reload {
         let support = seen.support
         if support.loadingDisabled { throw .loadingDisabled }
         if support.loadsLeft == 0 { throw .noLoadsLeft }
+        // The tool has removed them from where the kernel takes them, and a dump cannot be written
+        // without them: what is in place is worth more, also where it has to be called stale.
+        if seen.image?.holdsTargetKeys == true { throw .encryptedTarget }
         let configuration = try found.get()
         let source = configuration.source
         let kernel = try ImageFile(.kernel, at: source.kernel)

@@ -92,6 +92,10 @@ import Testing
 
     static var table: [Row] {
         [
+            Row(.leftToFirmware, free: everything) {
+                ($0.isLoaded, $0.image, $0.isDumpedByFirmware) = (false, .known(.nothing), true)
+            },
+            Row(.leftToFirmware, free: everything) { $0.isDumpedByFirmware = true },
             Row(.unsupported, free: everything) { $0.isLoaded = nil },
             Row(.nothingReserved, free: everything) {
                 ($0.isLoaded, $0.isReserved) = (false, false)
@@ -143,6 +147,10 @@ import Testing
             ) {
                 ($0.coverage, $0.keepsUp) = (.unknown(because: "why"), true)
             },
+            // Not even where it is remembered: the kernel may have written since.
+            Row(.unverified(because: "why"), free: unseen.union([.remembered])) {
+                ($0.image, $0.keepsUp, $0.isEncrypted) = (.unknown(because: "why"), true, true)
+            },
             Row(.unverified(because: "why"), free: unseen) {
                 ($0.image, $0.keepsUp) = (.unknown(because: "why"), false)
             },
@@ -168,7 +176,8 @@ import Testing
         let (lossy, need) = (VerdictTests.lossy, VerdictTests.need)
         let table: [(Verdict, String)] = [
             (.unsupported, "-----"), (.nothingReserved, "-----"), (.nothingLoaded, "-----"),
-            (.neverStale, "-----"), (.trusted(because: ""), "-----"), (.current, "---np"),
+            (.neverStale, "-----"), (.leftToFirmware, "-----"), (.trusted(because: ""), "-----"),
+            (.current, "---np"),
             (.waiting(lossy), "---np"), (.stale(lossy), "rhknp"), (.lost, "rhkn-"),
             (.broken(because: ""), "rhkn-"), (.missingParameter([need]), "rhkn-"),
             (.unverified(because: ""), "-hkn-"),
@@ -182,7 +191,8 @@ import Testing
             ]
             #expect(String(marks.map { $0.0 ? $0.1 : "-" }) == expected, "\(verdict)")
             #expect(verdict.needsRefresh(on: .request) == verdict.needsRefresh(on: .routine))
-            #expect(verdict.mayNeedReload == (verdict != .unsupported && verdict != .neverStale))
+            let never: [Verdict] = [.unsupported, .neverStale, .leftToFirmware]
+            #expect(verdict.mayNeedReload != never.contains(verdict))
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 
 @testable import Engine
@@ -23,6 +24,23 @@ import Testing
         // Only x86 leaves out the first MiB.
         let arm = LiveView(of: machine.root, on: .arm64).system.value
         #expect(arm?.ram.ranges.first == AddressRange(start: 0x1000, end: 0x9FC00))
+    }
+
+    /// A descriptor that has more rights than the process is read again and again.
+    @Test func readsAMemoryMapThatWasOpenedForIt() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        let place = machine.root.path("/proc/iomem")
+        let map = unsafe open(place, O_RDONLY)
+        defer { close(map) }
+        let root = SystemRoot(machine.root.prefix, memoryMap: map)
+        let before = LiveView(of: root, on: .x86).system.value
+        #expect(before == LiveView(of: machine.root, on: .x86).system.value && before != nil)
+        // The file that the descriptor leads to, and not one that has taken its name.
+        try Data("00100000-7fffffff : System RAM\n".utf8).write(to: URL(filePath: place))
+        #expect(LiveView(of: root, on: .x86).system.value?.ram.byteCount == 0x7FF0_0000)
+        try machine.remove("/proc/iomem")
+        #expect(LiveView(of: root, on: .x86).system.value?.ram.byteCount == 0x7FF0_0000)
+        #expect(LiveView(of: machine.root, on: .x86).system.value == nil)
     }
 
     @Test func saysWhyItCannotSee() throws {

@@ -56,16 +56,32 @@ import Testing
             "/sys/devices/system/memory/memory33/state": "offline\n",
         ])
         let dimm = AddressRange(start: 0x1_0000_0000, end: 0x1_1000_0000)
-        let offline = try MemoryBlocks.offline(in: AddressRanges([dimm]), below: machine.root)
+        let blocks = try #require(try MemoryBlocks(below: machine.root))
+        let offline = try blocks.offline(in: AddressRanges([dimm]))
         #expect(offline.ranges == [AddressRange(start: 0x1_0800_0000, end: 0x1_1000_0000)])
         let part = AddressRange(start: 0x1_0900_0000, end: 0x1_0A00_0000)
-        #expect(
-            try MemoryBlocks.offline(in: AddressRanges([part]), below: machine.root).ranges
-                == [part])
+        #expect(try blocks.offline(in: AddressRanges([part])).ranges == [part])
+        #expect(blocks.absent(in: AddressRanges([dimm, part])).isEmpty)
         let end = AddressRange(start: .max - 4096, end: .max)
-        #expect(try MemoryBlocks.offline(in: AddressRanges([end]), below: machine.root).isEmpty)
+        #expect(blocks.absent(in: AddressRanges([end])).ranges == [end])
         try machine.remove("/sys/devices/system/memory/block_size_bytes")
-        #expect(try MemoryBlocks.offline(in: AddressRanges([dimm]), below: machine.root).isEmpty)
+        #expect(try MemoryBlocks(below: machine.root) == nil, "no memory can be taken out of use")
+    }
+
+    /// The blocks of a DIMM come after its RAM, and go before it.
+    @Test func countsWhatIsInNoBlockAsNotInUse() throws {
+        let machine = try RecordedMachine([
+            "/sys/devices/system/memory/block_size_bytes": "8000000\n",
+            "/sys/devices/system/memory/memory32/state": "online\n",
+        ])
+        let blocks = try #require(try MemoryBlocks(below: machine.root))
+        let dimm = AddressRanges([AddressRange(start: 0x1_0000_0000, end: 0x1_1000_0000)])
+        let second = [AddressRange(start: 0x1_0800_0000, end: 0x1_1000_0000)]
+        #expect(try blocks.offline(in: dimm).ranges == second)
+        #expect(blocks.absent(in: dimm).ranges == second)
+        // A kernel that shows none does not say that nothing is in use.
+        try machine.remove("/sys/devices/system/memory/memory32")
+        #expect(try MemoryBlocks(below: machine.root) == nil)
     }
 
     @Test func doesNotMissOfflineMemory() {

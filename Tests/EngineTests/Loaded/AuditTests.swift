@@ -171,7 +171,8 @@ import Testing
         let recorded = try machine.recorded()
         try recorded.remove(file)
         var audit = Audit(below: recorded.root, architecture: .x86)
-        let report = audit.run(reserved: [LoadedMachine.reserved], live: machine.live)
+        let report = audit.run(
+            reserved: [LoadedMachine.reserved], live: machine.live, notes: machine.notes)
         #expect(report.finding.reason?.contains(words) == true)
         #expect(report.coverage(of: machine.live).value == nil)
     }
@@ -205,7 +206,8 @@ import Testing
             bytes.replaceSubrange(start..<start + size, with: damaged)
             _ = try recorded.file("/proc/kcore", Data(bytes))
             var audit = Audit(below: recorded.root, architecture: .x86)
-            _ = audit.run(reserved: [LoadedMachine.reserved], live: whole.live)
+            _ = audit.run(
+                reserved: [LoadedMachine.reserved], live: whole.live, notes: whole.notes)
         }
     }
 }

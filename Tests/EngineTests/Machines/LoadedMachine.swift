@@ -175,6 +175,14 @@ extension LoadedMachine {
             cpus: NumberSet(Set(LoadedMachine.notes.keys)))
     }
 
+    /// Where its CPUs leave their registers.
+    var notes: Fact<ProcessorNotes> {
+        .known(
+            ProcessorNotes(
+                addresses: LoadedMachine.notes, possible: NumberSet([0, 1, 2, 3]),
+                kernelNote: LoadedMachine.kernelNote))
+    }
+
     /// Audits the machine as it would be below `/`.
     func audit(
         _ depth: Engine.Depth = .thorough, on architecture: Architecture = .x86,
@@ -182,7 +190,9 @@ extension LoadedMachine {
     ) throws -> Audit.Report {
         let machine = try recorded()
         var audit = Audit(below: machine.root, digest: digest, architecture: architecture)
-        var report = audit.run(reserved: [LoadedMachine.reserved], live: live)
+        var report = audit.run(
+            reserved: [LoadedMachine.reserved], live: live,
+            notes: ProcessorNotes.read(of: live.cpus, below: machine.root))
         guard depth != .cheap, let layout = audit.layout, var work = report.work else {
             return report
         }

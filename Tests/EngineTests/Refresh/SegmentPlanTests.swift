@@ -27,15 +27,17 @@ import Testing
         kimage.controlPage = hole.start + control << 10
         let types = try BTF(btf: SyntheticTypes.kernel())
         let layout = try #require(Kimage.Layout(in: types))
+        let listed = try Kimage(kimage.bytes, laidOut: layout, within: AddressRanges([hole]))
         return ResidentImage(
-            kimage: try Kimage(kimage.bytes, laidOut: layout, within: AddressRanges([hole])),
+            kimage: listed,
             parts: [ResidentImage.Part(range: header, role: .coreHeader, isListed: true)]
                 + zip(ranges, parts).map {
                     ResidentImage.Part(range: $0, role: $1.1, isListed: true)
                 },
             header: ResidentImage.Header(range: header, core: base.header.core),
             digest: base.digest,
-            integrity: .verified, commandLine: base.commandLine)
+            integrity: .verified, commandLine: base.commandLine,
+            identity: ImageIdentity(kimage: listed, place: 0, bytes: []))
     }
 
     private var rules: Architecture.Patching {
@@ -121,7 +123,7 @@ import Testing
             ]
         let hit = ResidentImage(
             kimage: kimage, parts: parts, header: spared.header, digest: spared.digest,
-            integrity: .verified, commandLine: spared.commandLine)
+            integrity: .verified, commandLine: spared.commandLine, identity: spared.identity)
         #expect(!hit.sparesItsParts(in: hole))
     }
 }

@@ -37,6 +37,7 @@ extension Machine {
             cat >/run/systemd/system/kdump-hotplugd.service.d/hold.conf <<'END'
             [Service]
             ExecStartPre=+/bin/sh -c 'while [ -e /run/hold ]; do sleep 0.05; done'
+            ExecStartPre=+/bin/rm -f /run/kdump-hotplugd/crashes.json
             END
             systemctl daemon-reload
             cat >/run/killer <<'END'
