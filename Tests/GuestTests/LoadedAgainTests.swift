@@ -5,7 +5,7 @@ import Testing
 
 extension GuestTests {
     /// The crash kernel is loaded again by another program while it is looked at.
-    @Suite struct ReplacementTests {
+    @Suite struct LoadedAgainTests {
         /// Each load puts the same parts in the same places, and another digest into purgatory.
         @Test func `on 6.1 an image that is loaded again meanwhile is not called damaged`() throws {
             let guest = try guest(.v6_1, .loaded(.program))
