@@ -4,9 +4,7 @@ import Foundation
 import Guest
 import Testing
 
-/// All tests in guests, as many at a time as there are processors.
-///
-/// A test blocks its thread, and Swift makes one for each processor; a guest waits for half its life.
+/// All tests in guests, as many at a time as ``GuestThreads`` has threads.
 @Suite(.told) enum GuestTests {
     /// Made once for all of them.
     static let image = Result { try GuestImage.prepare() }

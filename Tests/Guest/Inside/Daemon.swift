@@ -62,11 +62,15 @@ extension Machine {
     /// Waits until `--check` says OK, as it does when the daemon has seen to a hotplug, and until the
     /// daemon has said the same: it makes sure of what it loaded first.
     package func waitUntilOK() throws(GuestError) {
+        // Each check computes a digest, which takes a second: not before the daemon has had time to act,
+        // nor while it says itself that it has not finished.
         let agree = """
-            { said=$(kdump-hotplugd --check) && \
+            { grep -q '"verdict":"OK"' /run/kdump-hotplugd/state.json && \
+            said=$(kdump-hotplugd --check) && \
             grep -qF "$(sed '1s/^KDUMP OK - //;q' <<<"$said")" /run/kdump-hotplugd/state.json; }
             """
         do {
+            try expect("sleep 0.5")
             try waitUntil(agree)
             // What the daemon has said is then to be found in the journal.
             try expect("journalctl --sync")
