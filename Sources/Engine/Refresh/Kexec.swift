@@ -61,10 +61,25 @@ enum Kexec {
 
     /// Loads segments of a crash kernel; the rest of reserved memory is not touched.
     ///
-    /// `flags` are added to KEXEC_ON_CRASH and the number of the architecture.
+    /// Each of `flags` is tried in turn, as long as the kernel refuses it as unknown and another try
+    /// `mayHelp`.
+    static func loadSegments(
+        _ segments: [Segment], entry: UInt64, flags: [UInt], on architecture: Architecture,
+        where mayHelp: () -> Bool = { true }
+    ) -> Attempt {
+        var flags = flags[...]
+        while true {
+            let attempt = loadSegments(
+                segments, entry: entry, flags: flags.popFirst() ?? 0, on: architecture)
+            guard attempt.errno == EINVAL, !flags.isEmpty, mayHelp() else { return attempt }
+        }
+    }
+
+    /// Loads segments with one value of flags, added to KEXEC_ON_CRASH and the number of the
+    /// architecture.
     ///
     /// The corresponding C function is `kexec_load`.
-    static func loadSegments(
+    private static func loadSegments(
         _ segments: [Segment], entry: UInt64, flags: UInt, on architecture: Architecture
     ) -> Attempt {
         let flags = UInt(KEXEC_ON_CRASH) | UInt(architecture.number) << 16 | flags

@@ -109,7 +109,11 @@ struct Patch {
     /// `kexec_load_check`), so flags are tried and not tabulated by version. Each came with a field
     /// of `struct kimage`, which says which to try first: every try counts against
     /// `kernel.kexec_load_limit_panic`.
-    func run() -> Kexec.Attempt { load(segments, where: { isLoaded }) }
+    func run() -> Kexec.Attempt {
+        Kexec.loadSegments(
+            segments, entry: plan.image.kimage.entry, flags: flags, on: plan.architecture,
+            where: { isLoaded })
+    }
 
     /// Loads the whole image again, with the edits, from its own bytes in reserved memory.
     ///
@@ -138,20 +142,8 @@ struct Patch {
                 segment.bytes.replace(at: place, with: bytes)
             }
         }
-        return load(edited + whole, where: { true })
-    }
-
-    /// Loads segments with the first flag that the kernel knows, as long as another try `mayHelp`.
-    private func load(
-        _ segments: [Kexec.Segment], where mayHelp: () -> Bool
-    ) -> Kexec.Attempt {
-        var flags = flags[...]
-        while true {
-            let attempt = Kexec.loadSegments(
-                segments, entry: plan.image.kimage.entry, flags: flags.removeFirst(),
-                on: plan.architecture)
-            guard attempt.errno == EINVAL, !flags.isEmpty, mayHelp() else { return attempt }
-        }
+        return Kexec.loadSegments(
+            edited + whole, entry: plan.image.kimage.entry, flags: flags, on: plan.architecture)
     }
 
     /// Whether a crash kernel is loaded; false if the kernel does not say.

@@ -69,13 +69,8 @@ enum Replay {
         guard try isWhole(whole, by: books) else {
             throw Unknowable("the failed load has written over it")
         }
-        var flags = books.flags[...]
-        while true {
-            let attempt = Kexec.loadSegments(
-                whole, entry: books.entry, flags: flags.popFirst() ?? 0, on: architecture)
-            // A kernel refuses flags that it does not know.
-            guard attempt.errno == EINVAL, !flags.isEmpty else { return attempt }
-        }
+        return Kexec.loadSegments(
+            whole, entry: books.entry, flags: books.flags, on: architecture)
     }
 
     /// Whether every byte is what it was: by our own sums, and by the digest that lies in purgatory.
