@@ -24,8 +24,7 @@ enum Sentences {
         case .lost:
             "a crash now leaves no dump: a load failed after the old image was dropped"
         case .leftToFirmware:
-            "a crash now leaves a dump by the firmware (fadump): there is no crash kernel to keep up"
-                + " to date"
+            "a crash now leaves a dump made by the firmware (fadump), without a crash kernel"
         case .neverStale:
             "a crash kernel is loaded, and on this architecture it never goes stale"
         case .current:
@@ -42,8 +41,8 @@ enum Sentences {
                 + " \(reason)"
         case .unverified(let reason)
         where look.observation.isEncrypted && look.observation.keepsUp == true:
-            "a crash kernel is loaded, but it cannot be verified, and what this kernel writes into it"
-                + " at a hotplug may be unreadable to it: \(reason)"
+            "a crash kernel is loaded, but it cannot be verified, and it may be unable to read what"
+                + " the running kernel writes into it at a hotplug: \(reason)"
         case .unverified(let reason):
             "a crash kernel is loaded, but it cannot be verified: \(reason)"
         }
