@@ -10,9 +10,9 @@ internal import Glibc
 enum JournalEntry: String, CaseIterable {
     /// The daemon has made its first look and is at work.
     case started = "8e277c4fc7e94118a59361d920c25dd6"
-    /// There is no crash kernel to keep up to date; the daemon polls for one.
+    /// No crash kernel is loaded; the daemon polls for one.
     case idle = "81610b4b8a2943218228033f6d401cc2"
-    /// No crash kernel can be loaded before the next reboot: no kexec, or no reserved memory.
+    /// No crash kernel can be loaded before the next reboot, or the firmware makes the dump.
     case impossible = "c981e545dfa34985a8867c89f693bc7f"
     /// The crash kernel covers the machine, and nothing had to be loaded.
     case current = "fad8adb3940c42ec874063d45abd604a"

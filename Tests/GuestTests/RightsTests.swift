@@ -26,7 +26,7 @@ extension GuestTests {
             #expect(dump.covers(dimm) && dump.processors == 3)
         }
 
-        /// What crashes it may crash the next one, too.
+        /// The next daemon may crash of the same cause.
         @Test func `on 6.1 a daemon that crashes again and again waits`() throws {
             let guest = try guest(.v6_1, .watched(.kernel))
             for crash in 1...3 {
@@ -39,7 +39,7 @@ extension GuestTests {
             #expect(try guest.daemonJournal().contains(words))
             try guest.hotAddCPU(socket: 2)
             try guest.waitUntilOK()
-            // Who stops it means it.
+            // A stop ends the count.
             try guest.startDaemon()
             try guest.waitUntilOK()
             #expect(try !guest.daemonJournal().contains("has crashed 4 times"))

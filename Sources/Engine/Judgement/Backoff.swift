@@ -32,12 +32,12 @@ package struct Backoff: Equatable {
     /// minutes, because an image that an administrator has unloaded may never come back.
     package static let absent = Backoff(first: 2_000_000, longest: 120_000_000)
 
-    /// For a machine on which something is announced and not done: RAM whose blocks have gone and that
-    /// is still listed, or a CPU without a device.
+    /// For a machine on which a hotplug is half done: RAM that is listed without memory blocks, or a
+    /// CPU without a device.
     ///
-    /// Nothing announces the end. It follows within milliseconds; a TiB of memory, or a machine that is
-    /// out of breath, takes seconds to minutes: begin with 250 ms and end at a minute, because what
-    /// stays so for ever must cost next to nothing.
+    /// The kernel sends no event at the end. It mostly comes within milliseconds; with a TiB of memory,
+    /// or on a busy machine, it takes seconds to minutes. So begin with 250 ms, and end at a minute,
+    /// because a state that lasts for ever must cost next to nothing.
     package static let unsettled = Backoff(first: 250_000, longest: 60_000_000)
 
     /// Notes one more failure and returns how many microseconds to wait.
