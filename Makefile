@@ -17,7 +17,7 @@ export SWIFT_BACKTRACE := enable=no
 TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-library swift-testing
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest matrix soak costs bench \
+.PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest matrix soak chaos costs bench \
     fuzz install deb rpm test-packages clean
 
 help: ## Say what can be made
@@ -73,6 +73,10 @@ soak: payload ## Change 20 machines of each kernel at random and crash them: abo
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(TEST) \
 	    --filter 'GuestTests.(SoakTests|KillTests|CollisionTests)'
+
+chaos: payload ## Crash 34 machines of each kernel at random moments of random storms: about an hour
+	$(SWIFT) build --build-tests
+	KDUMP_HOTPLUGD_CHAOS=$${KDUMP_HOTPLUGD_CHAOS:-34} $(TEST) --filter GuestTests.ChaosTests
 
 costs: deb payload ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(SWIFT) run Demo costs

@@ -19,6 +19,8 @@ extension Engine {
         package let byteCount: UInt64
         /// How long it took, in microseconds.
         package let microseconds: UInt64
+        /// Whether it is about the machine of a moment later; see ``Observation/ahead``.
+        var isAhead = false
     }
 
     /// One successful load.
@@ -86,6 +88,8 @@ extension Engine {
         case restored(String)
         /// The machine has changed since the refresh: there is more to do.
         case stillMoving
+        /// A refresh is needed and not yet worth what it costs; when it will be, by the caller's clock.
+        case postponed(until: UInt64)
     }
 
     /// What a reconciliation found and did.
@@ -106,6 +110,16 @@ extension Engine {
         /// where nobody interfered.
         package var rival: Rival?
         /// How it ended.
-        package let end: End
+        package var end: End
+
+        /// The two as one, for whoever is told of both at once: what led to the first one, and how the
+        /// later one ended.
+        package func followed(by later: Reconciliation) -> Reconciliation {
+            Reconciliation(
+                look: later.look, firstVerdict: firstVerdict,
+                refreshes: refreshes + later.refreshes, unpatched: later.unpatched ?? unpatched,
+                replacement: later.replacement ?? replacement, rival: later.rival ?? rival,
+                end: later.end)
+        }
     }
 }

@@ -25,6 +25,8 @@ extension Engine {
         ///
         /// Another reload would not change it either, until the machine or what is loaded changes.
         package var uncured: Verdict?
+        /// The usual windows of loads on this machine, in microseconds.
+        package var windows: [Loads.Kind: UInt64] = [:]
         /// Which files the kernel takes, and which it refuses.
         var trials = Trials()
         /// What lay in reserved memory before a load that may have lost it; `nil` if there was none.
@@ -68,6 +70,7 @@ extension Engine.SavedState {
         take(.unpatchable, &unpatchable)
         take(.refusal, &refusal)
         take(.uncured, &uncured)
+        take(.windows, &windows)
         take(.trials, &trials)
         take(.books, &books)
         take(.digest, &digest)

@@ -18,9 +18,15 @@ package struct Engine {
 
     /// How long a kernel that updates the image itself may leave it stale, in microseconds.
     ///
-    /// It updates the image before it sends the event that made us look (drivers/base/core.c,
-    /// `device_online`), so there is hardly anything to wait for: one second is plenty.
-    package static let grace: UInt64 = 1_000_000
+    /// It updates the image before memory counts as online and before it sends the event
+    /// (mm/memory_hotplug.c, `online_pages`; drivers/base/core.c, `device_online`), so there is hardly
+    /// anything to wait for: a tenth of a second is plenty.
+    package static let grace: UInt64 = 100_000
+
+    /// How long a kernel that cannot be looked at may say no before it is believed, in microseconds.
+    ///
+    /// It says no as long as anybody holds the kexec lock, and a load takes seconds.
+    static let doubt: UInt64 = 1_000_000
 
     /// How long another program may hold the lock of the kdump tool before the engine refreshes
     /// without it, in microseconds.
@@ -35,6 +41,16 @@ package struct Engine {
     private let patches: Bool
     private let architecture: Architecture
     private let grace: UInt64
+    /// When a load is worth its price.
+    private var loads: Loads
+    /// The file that the distribution's kdump tool locks; `nil` if it has none.
+    private var lock: String?
+    /// Which memory is leaving.
+    private var passage = Passage()
+    /// When the event came that made us look, in microseconds of the caller's clock; `nil` if none did.
+    private var eventTime: UInt64?
+    /// What the machine looked like when the image last described just that; `nil` if it does not.
+    private var matched: Int?
 
     /// Since when every look has found the image stale, in microseconds of the caller's clock.
     private var staleSince: UInt64?
@@ -58,8 +74,8 @@ package struct Engine {
     /// The state that the caller saves after each reconciliation.
     package private(set) var savedState: SavedState
     /// Called just before every load, with what the next daemon must know if this one dies during
-    /// it; see ``SavedState/expectsImage``.
-    package var beforeLoad: (SavedState) -> Void = { _ in }
+    /// it; see ``SavedState/expectsImage``. A patch changes nothing else in it.
+    package var beforeLoad: (Loads.Kind, SavedState) -> Void = { _, _ in }
     /// Called when that load, or the trial of one, has ended.
     package var afterLoad: () -> Void = {}
     /// Called after each MiB of a digest that cannot wait, or of a file, so that the caller can show
@@ -88,6 +104,7 @@ package struct Engine {
         self.savedState = savedState
         self.architecture = architecture
         self.grace = grace
+        loads = Loads(windows: savedState.windows)
     }
 }
 
@@ -125,9 +142,13 @@ extension Engine {
             isUnsettled: view.isUnsettled, reserved: view.reserved,
             support: support, finding: report.finding, isEncrypted: report.isEncrypted,
             coverage: Engine.coverage(report, of: view.system),
-            hotplugMemory: try HotplugMemory(of: root), remembered: savedState.described,
+            hotplugMemory: try hotplugMemory(for: report.finding.value?.image),
+            remembered: savedState.described,
             expectsImage: savedState.expectsImage, grace: grace)
         seen.keepsUp = try keepsUp(seen)
+        seen.ahead = ahead(of: view, report, kernelUpdates: seen.keepsUp == true)
+        let isExact = seen.coverage.value?.isExact == true && seen.ahead == nil
+        matched = isExact && !view.isUnsettled ? view.fingerprint : nil
         if let text = seen.image?.commandLine.value {
             savedState.commandLine = ResidentCommandLine.administrators(text)
         }
@@ -138,10 +159,41 @@ extension Engine {
         } else {
             staleSince = nil
         }
+        loads.note(losing: seen.loss, since: eventTime ?? begin, at: begin)
         let look = Look(
             observation: seen, verdict: .judge(seen.facts), byteCount: report.byteCount,
             microseconds: now() - begin)
         return (look, view.isMoving || report.isMoving)
+    }
+
+    /// Asks for the memory that ACPI can add, unless an image is ready for all there may be: ACPI's own code
+    /// answers, which takes as long as the rest of a look.
+    private func hotplugMemory(for image: ResidentImage?) throws(SystemError) -> HotplugMemory {
+        let most = HotplugMemory(isPossible: true, isPresent: true)
+        if let text = image?.commandLine.value, CaptureNeed.lacking(in: text, on: most).isEmpty {
+            return HotplugMemory(isPossible: false, isPresent: false)
+        }
+        return try HotplugMemory(of: root)
+    }
+
+    /// Looks ahead, if the image describes the machine of this moment.
+    private mutating func ahead(
+        of view: LiveView, _ report: Audit.Report, kernelUpdates: Bool
+    ) -> Ahead? {
+        guard case .known(let live) = view.system else { return nil }
+        let leaving = passage.leaving(live.ram, absent: view.absent)
+        guard case .known(let described) = report.described,
+            Engine.coverage(report, of: view.system).value?.isExact == true
+        else { return nil }
+        return Ahead(live, leaving: leaving, described: described, kernelUpdates: kernelUpdates)
+    }
+
+    /// Whether nothing has changed since an image was seen that describes the machine exactly.
+    ///
+    /// It is asked for each event of a burst. What does not show in the memory map or in the CPUs, as an
+    /// image that another program has loaded, is found by the look at the end of the burst.
+    package var seesNothingNew: Bool {
+        matched.map { $0 == LiveView.fingerprint(below: root) } ?? false
     }
 
     /// Asks the kernel's memory for the ranges of `crashkernel=…,cma`, once a boot.
@@ -252,7 +304,10 @@ extension Engine {
         switch image.integrity {
         case .verified: savedState.digest = image.digestCoversHeader ? image.digest : nil
         case .none: savedState.owesDigest = false
-        case .mismatch, .unknown: break
+        case .mismatch: break
+        case .unknown:
+            // The first patch will need it. Known in advance, it does not hold the patch up.
+            if image.digestCoversHeader, image.digest?.found == nil { savedState.owesDigest = true }
         }
     }
 
@@ -278,13 +333,16 @@ extension Engine {
 extension Engine {
     /// Brings the loaded image up to date if necessary.
     ///
-    /// If it `verifies`, the digest of the image is owed from now on.
+    /// If it `verifies`, the digest of the image is owed from now on. `since` is when the event came, in
+    /// microseconds of the clock of `now`, if one did.
     /// - Throws: A `SystemError` if the kernel's own files cannot be read.
     package mutating func reconcile(
-        on trigger: Trigger, verifies: Bool = false, now: () -> UInt64
+        on trigger: Trigger, since: UInt64? = nil, verifies: Bool = false, now: () -> UInt64
     ) throws(SystemError) -> Reconciliation {
-        (isReconciling, answer) = (true, .notAsked)
-        defer { isReconciling = false }
+        (isReconciling, answer, eventTime) = (true, .notAsked, since)
+        defer { (isReconciling, eventTime) = (false, nil) }
+        // Its place is in a configuration file, whose reading takes longer than a look at an event may.
+        if trigger != .event { lock = Configuration.family(below: root, on: architecture)?.lock }
         if verifies { savedState.owesDigest = true }
         var look = try look(.cheap, now: now)
         let first = look.verdict
@@ -302,11 +360,14 @@ extension Engine {
         for _ in 0..<Engine.mostRounds {
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
-            guard isNeeded else { return ended(.settled) }
+            guard let need = need(seenBy: look, on: trigger) else { return ended(.settled) }
             guard look.verdict != savedState.uncured else { return ended(.uncured) }
             guard !isToBeAskedAgain(now()) else { return ended(.busy) }
-            let before = look
-            let step = try lockedRefresh(given: look, now: now)
+            if let time = postponed(need, on: trigger, now()) {
+                return ended(.postponed(until: time))
+            }
+            let before = need.look
+            let step = try lockedRefresh(need, now: now)
             refreshes += step.refreshes
             unpatched = step.unpatched ?? unpatched
             rival = step.rival ?? rival
@@ -324,6 +385,53 @@ extension Engine {
             savedState.uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
+    }
+
+    /// A refresh that is needed.
+    private struct Need {
+        /// Why.
+        let look: Look
+        /// How the image would be patched, or why it cannot be; `nil` if no patch would help.
+        let plan: Result<PatchPlan, PatchObstacle>?
+    }
+
+    /// Returns what a look calls for; `nil` if nothing.
+    ///
+    /// At an event of a hotplug that has only begun, that is a patch for the machine of a moment later,
+    /// as if it were there.
+    private func need(seenBy look: Look, on trigger: Trigger) -> Need? {
+        if look.verdict.needsRefresh(on: trigger) {
+            guard case .stale = look.verdict, look.observation.image != nil else {
+                return Need(look: look, plan: nil)
+            }
+            return Need(look: look, plan: patchPlan(given: look))
+        }
+        guard trigger == .event, look.verdict == .current, let ahead = look.observation.ahead
+        else { return nil }
+        var seen = look.observation
+        seen.live = .known(ahead.system)
+        seen.coverage = .known(ahead.coverage)
+        let later = Look(
+            observation: seen, verdict: .stale(ahead.coverage), byteCount: look.byteCount,
+            microseconds: look.microseconds, isAhead: true)
+        let plan = patchPlan(given: later)
+        return plan.obstacle == nil ? Need(look: later, plan: plan) : nil
+    }
+
+    /// When a load is worth its price; `nil` if it is now, or if there is nothing to lose.
+    private func postponed(_ need: Need, on trigger: Trigger, _ now: UInt64) -> UInt64? {
+        switch need.look.verdict {
+        case .lost, .broken: return nil
+        default: break
+        }
+        guard trigger != .request else { return nil }
+        // What comes after the last load is lost, so that one is made in silence.
+        if trigger == .event, need.look.observation.support.loadsLeft == 1 {
+            return now + Engine.longestHold
+        }
+        let isPatch = if case .success = need.plan { true } else { false }
+        let time = loads.due(isPatch ? .patch : .reload, isOver: trigger != .event, at: now)
+        return time > now ? time : nil
     }
 
     /// Forgets an image that is gone, and no longer expects one that is there.
@@ -346,7 +454,7 @@ extension Engine {
         guard answer == .said(false) else { return false }
         let since = noSince ?? now
         noSince = since
-        return now - since < grace
+        return now - since < Engine.doubt
     }
 
     /// The result of one attempt.
@@ -367,8 +475,9 @@ extension Engine {
 
     /// Makes one attempt to bring the image up to date, under the lock of the kdump tool.
     private mutating func lockedRefresh(
-        given look: Look, now: () -> UInt64
+        _ need: Need, now: () -> UInt64
     ) throws(SystemError) -> Step {
+        let look = need.look
         let attempt = lockAttempt()
         if case .held(let holder) = attempt {
             let since = heldSince ?? now()
@@ -380,34 +489,31 @@ extension Engine {
             heldSince = nil
         }
         // The previous holder of the lock may have unloaded the image on purpose.
-        guard try KernelSupport(of: root).isLoaded == look.observation.support.isLoaded else {
+        guard try KernelSupport.isLoaded(below: root) == look.observation.support.isLoaded else {
             let latest = try self.look(.cheap, now: now)
             return Step(look: latest, rival: Rival(before: look, now: latest))
         }
-        let step = try refresh(given: look, now: now)
+        let step = try refresh(need, now: now)
         return withExtendedLifetime(attempt) { step }
     }
 
     private func lockAttempt() -> LoadLock.Attempt {
-        guard let family = Configuration.family(below: root, on: architecture) else {
-            return .absent
-        }
-        return LoadLock.attempt(family.lock, below: root)
+        lock.map { LoadLock.attempt($0, below: root) } ?? .absent
     }
 
     /// Makes one attempt to bring the image up to date, and looks again.
     private mutating func refresh(
-        given look: Look, now: () -> UInt64
+        _ need: Need, now: () -> UInt64
     ) throws(SystemError) -> Step {
-        guard case .stale = look.verdict, look.observation.image != nil else {
+        let look = need.look
+        switch need.plan {
+        case nil:
             return try reload(given: look, now: now)
-        }
-        switch patchPlan(given: look) {
-        case .failure(let obstacle):
+        case .failure(let obstacle)?:
             return try reload(given: look, insteadOf: obstacle, now: now)
-        case .success where !root.prefix.isEmpty:
+        case .success? where !root.prefix.isEmpty:
             return try reload(given: look, now: now)
-        case .success(let plan):
+        case .success(let plan)?:
             // A reload that adds the parameter makes the image current, too.
             if look.observation.lacks.contains(where: { $0.urgency == .now }),
                 case .success(let reload) = preparedReload(of: configuration(), given: look)
@@ -466,16 +572,17 @@ extension Engine {
         _ patch: Patch, given look: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
         let begin = now()
-        let attempt = loading { patch.run() }
+        let attempt = loading(.patch) { patch.run() }
         switch attempt.errno {
         case EBUSY:
             return Step(look: look, end: .busy)
         case 0:
             savedState.described = look.observation.live.value
+            count(.patch, attempt.microseconds, now())
             let refresh = Refresh(method: .patch, window: attempt.microseconds)
             return try verified(refresh, of: look, now: now)
         default:
-            guard try KernelSupport(of: root).isLoaded != true else {
+            guard try KernelSupport.isLoaded(below: root) != true else {
                 let obstacle = refused(attempt, given: look)
                 return try reload(given: look, insteadOf: obstacle, now: now)
             }
@@ -483,7 +590,7 @@ extension Engine {
             savedState.forgetImage()
             savedState.expectsImage = true
             // An image that cannot be read cannot be replayed, so only a reload is left.
-            let replayed = try? loading { () throws(PatchObstacle) in try patch.replay() }
+            let replayed = try? loading(.reload) { () throws(PatchObstacle) in try patch.replay() }
             guard replayed?.errno == 0 else {
                 return try reload(given: lostLook(now), insteadOf: .failedBefore, now: now)
             }
@@ -492,6 +599,12 @@ extension Engine {
             return try verified(
                 Refresh(method: .replay, window: now() - begin), of: look, now: now)
         }
+    }
+
+    /// Counts a load that has just ended, and what it cost, in microseconds.
+    private mutating func count(_ kind: Loads.Kind, _ window: UInt64, _ now: UInt64) {
+        loads.made(kind, window: window, at: now)
+        savedState.windows = loads.windows
     }
 
     /// Notes a patch that failed and dropped nothing, and returns the obstacle that it is from now
@@ -530,13 +643,13 @@ extension Engine {
 
     /// Makes a load that may lose the image, and saves beforehand that one is expected.
     private mutating func loading<Failure: Error>(
-        _ load: () throws(Failure) -> Kexec.Attempt
+        _ kind: Loads.Kind, _ load: () throws(Failure) -> Kexec.Attempt
     ) throws(Failure) -> Kexec.Attempt {
         // What was read of the old image says nothing of the next.
         (owed, computed) = (nil, nil)
         var ahead = savedState
         ahead.expectsImage = true
-        beforeLoad(ahead)
+        beforeLoad(kind, ahead)
         defer { afterLoad() }
         return try load()
     }
@@ -609,6 +722,8 @@ extension Engine {
     private mutating func reload(
         given look: Look, insteadOf patch: PatchObstacle? = nil, now: () -> UInt64
     ) throws(SystemError) -> Step {
+        // What a patch was to prepare for is not worth more than a patch.
+        guard !look.isAhead else { return Step(look: try self.look(.cheap, now: now)) }
         switch preparedReload(of: configuration(), given: look) {
         case .success(let reload):
             return try run(reload, given: look, insteadOf: patch, now: now)
@@ -641,7 +756,7 @@ extension Engine {
             return Step(look: latest, unpatched: patch, rival: rival)
         }
         if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
-        let attempt = loading { reload.run() }
+        let attempt = loading(.reload) { reload.run() }
         var step = try conclude(attempt, of: reload, given: latest, now: now)
         step.unpatched = patch
         return step
@@ -667,7 +782,7 @@ extension Engine {
     /// Tries whether the kernel takes the files of a reload; returns how the attempt ends where not.
     private mutating func tryOut(_ reload: Reload) -> End? {
         // It may take as long as a load.
-        beforeLoad(savedState)
+        beforeLoad(.reload, savedState)
         defer { afterLoad() }
         let refusal = reload.rehearse()
         savedState.trials.note(reload.subject, refusal)
@@ -691,13 +806,14 @@ extension Engine {
             savedState.described = look.observation.live.value
             savedState.expectsImage = false
             savedState.unpatchable = nil
+            count(.reload, attempt.microseconds, now())
             let refresh = Refresh(method: .reload, window: attempt.microseconds)
             return Step(
                 look: try self.look(.thorough, now: now), refreshes: [refresh],
                 replacement: reload.replacement)
         }
         let error = SystemError("kexec_file_load", errno: attempt.errno)
-        let stillLoaded = try KernelSupport(of: root).isLoaded == true
+        let stillLoaded = try KernelSupport.isLoaded(below: root) == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
         savedState.trials.note(reload.subject, attempt.errno)
         savedState.forgetImage()
@@ -728,11 +844,11 @@ extension Engine {
         because reason: String, now: () -> UInt64
     ) throws(SystemError) -> Step? {
         guard let books = savedState.books, savedState.expectsImage,
-            try KernelSupport(of: root).isLoaded == false, root.prefix.isEmpty
+            try KernelSupport.isLoaded(below: root) == false, root.prefix.isEmpty
         else { return nil }
         let (root, architecture) = (root, architecture)
         let begin = now()
-        let attempt = try? loading { () throws(Unknowable) in
+        let attempt = try? loading(.reload) { () throws(Unknowable) in
             try Replay.run(books, below: root, on: architecture)
         }
         guard attempt?.errno == 0 else { return nil }

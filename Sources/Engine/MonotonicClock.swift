@@ -14,4 +14,13 @@ package enum MonotonicClock {
         unsafe clock_gettime(CLOCK_MONOTONIC, &now)
         return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
     }
+
+    /// Returns how much CPU time this process has used, in microseconds.
+    ///
+    /// The corresponding C function is `clock_gettime`, with CLOCK_PROCESS_CPUTIME_ID.
+    package static func processorMicroseconds() -> UInt64 {
+        var used = timespec()
+        unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used)
+        return UInt64(used.tv_sec) * 1_000_000 + UInt64(used.tv_nsec) / 1_000
+    }
 }

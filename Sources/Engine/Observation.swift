@@ -22,6 +22,9 @@ package struct Observation: Equatable {
     package var isEncrypted = false
     /// How the real machine differs from the one that the image describes.
     package var coverage: Fact<Coverage>
+    /// How the machine of a moment later will differ from what the image describes, if that shows
+    /// already: RAM that is about to be put online, or about to leave.
+    package var ahead: Ahead?
     /// Whether the kernel updates the image itself; `nil` if it has no such feature.
     package var keepsUp: Bool?
     /// The memory that ACPI can add or has added.
@@ -67,5 +70,19 @@ extension Audit.Finding {
         case .broken(let reason): .broken(because: reason)
         case .image(let image): .readable(isDamaged: image.integrity == .mismatch)
         }
+    }
+}
+
+extension Observation {
+    /// The share of a dump that a crash right now would lose, or a moment later if that shows already.
+    ///
+    /// An image that lacks a parameter, so that its capture kernel loses hot-added memory, loses as much
+    /// as one that lacks the memory.
+    var loss: Double {
+        guard let live = live.value, let coverage = ahead?.coverage ?? coverage.value else {
+            return 0
+        }
+        let lacksNow = lacks.contains { $0.urgency == .now }
+        return max(coverage.loss(on: live), lacksNow ? 0.5 : 0)
     }
 }

@@ -42,10 +42,10 @@ struct Announcement: Equatable {
         case .settled where outcome.leavesNoRefresh:
             entry = Announcement.entry(for: outcome.look.verdict, assessment.severity)
             action = outcome.rival.map(Sentences.yielding)
-        case .stillMoving where outcome.leavesNoRefresh:
+        case .stillMoving where outcome.leavesNoRefresh, .postponed where outcome.leavesNoRefresh:
             entry = .retry
             action = "the machine is still changing"
-        case .settled, .stillMoving:
+        case .settled, .stillMoving, .postponed:
             entry = .refreshed
             action = Announcement.refreshed(outcome)
             facts[.window] = "\(outcome.window)"
@@ -123,17 +123,20 @@ struct Announcement: Equatable {
     /// not patched.
     private static func refreshed(_ outcome: Engine.Reconciliation) -> String {
         let duration = Sentences.duration(microseconds: outcome.window)
-        let most = outcome.refreshes.count > 1 ? "at most " : ""
+        let total = Sentences.duration(microseconds: outcome.refreshes.map(\.window).reduce(0, +))
+        let several = outcome.refreshes.count > 1
         var action = Sentences.verbs(outcome.refreshes.map(\.method))
         if case .missingParameter(let needs) = outcome.firstVerdict {
             action += " with \(Sentences.list(needs.map(\.parameter))) added to its command line"
         }
-        action += " (\(most)\(duration) unprotected)"
+        action +=
+            several
+            ? " (\(total) unprotected in all, \(duration) at most)" : " (\(duration) unprotected)"
         if let replacement = outcome.replacement { action += " with \(replacement)" }
         if let obstacle = outcome.unpatched, obstacle != .switchedOff {
             action += " because \(obstacle)"
         }
-        return action + (outcome.end == .stillMoving ? ", but the machine has changed again" : "")
+        return action + (outcome.end == .settled ? "" : ", but the machine has changed again")
     }
 
     /// One word for a verdict, for the field KDUMP_STATE.

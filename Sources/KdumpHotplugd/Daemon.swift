@@ -3,12 +3,12 @@
 internal import Engine
 internal import Glibc
 
-/// The life of the daemon: listen, fold events into bursts, let the engine act, announce the
-/// result.
+/// The life of the daemon: listen, let the engine look after events, announce what a burst of them has
+/// led to.
 ///
 /// Everything happens on one loop. Only a load blocks it, or a digest that a refresh needs at once.
-/// Nothing is judged here: `Burst` and `FollowUp` decide when to act, the engine what to do,
-/// `Assessment` and `Announcement` what to say.
+/// Nothing is judged here: `Looks` and `FollowUp` decide when to look, the engine what to do and when
+/// it is worth it, `Assessment` and `Announcement` what to say.
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
@@ -18,13 +18,17 @@ final class Daemon {
     private let uevents: Uevents
 
     private var engine: Engine
-    private var burst: Burst
+    private var looks: Looks
     private var backoff: (kind: Backoff, current: Backoff)?
     /// The trigger of the next look that needs no event.
     private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
     private var last: Announcement?
-    private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
+    /// What has been done since the last announcement, and since when.
+    private var untold: (outcome: Engine.Reconciliation, since: UInt64)?
+    /// The verdict of the last announcement.
+    private var toldVerdict: Verdict?
+    private var alarms: (events: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var beginning: Alarm?
     private var kernelLog: KernelLog?
     private var scrubs = 0
@@ -43,6 +47,12 @@ final class Daemon {
     /// How long to wait if something moved under a step of the digest, in microseconds.
     private static let digestPause: UInt64 = 10_000
 
+    /// How long a burst may go on before it is told what has been done, in microseconds.
+    ///
+    /// Telling takes longer than looking: two files, a message and a status line, in all 30 ms under
+    /// emulation. What is wrong is told at once.
+    private static let longestSilence: UInt64 = 5_000_000
+
     /// Creates the daemon and starts to listen, so that it misses no later event.
     ///
     /// - Throws: A `SystemError` if the loop or the monitor cannot be created.
@@ -57,11 +67,14 @@ final class Daemon {
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
             savedState: remembered?.engine ?? Engine.SavedState())
-        burst = Burst(quiet: settings.settle)
+        looks = Looks(quiet: settings.settle)
         engine.beat = { [unowned self] in services.alive() }
         // A write error is announced when the result of the load is recorded.
-        engine.beforeLoad = { [unowned self] saved in
-            try? remember(saved)
+        engine.beforeLoad = { [unowned self] kind, saved in
+            // All that a patch changes in the saved state is that an image is expected.
+            if kind == .reload || last == nil || (try? state.make(StateDirectory.mark)) == nil {
+                try? remember(saved)
+            }
             services.beginLoad()
         }
         engine.afterLoad = { [unowned self] in services.endLoad() }
@@ -75,7 +88,7 @@ final class Daemon {
             throw SystemError("lock /run/kdump-hotplugd (another daemon is running)", errno: EAGAIN)
         }
         alarms = (
-            burst: try loop.makeAlarm { [unowned self] in burstAlarm() },
+            events: try loop.makeAlarm { [unowned self] in lookForEvents() },
             again: try loop.makeAlarm { [unowned self] in reconcile(nextTrigger, again: true) },
             scrub: try loop.makeAlarm { [unowned self] in scrub() },
             digest: try loop.makeAlarm { [unowned self] in computeDigest() }
@@ -151,18 +164,22 @@ final class Daemon {
 
     /// Notes that something may have changed now.
     private func follow() {
-        set(alarms?.burst, at: burst.event(at: loop.now))
+        set(alarms?.events, at: looks.event(at: loop.now))
     }
 
     /// Does a step of the digest that is owed, and looks at the image after the last one.
     ///
-    /// Hotplug events come first: if every act in a burst started this work anew, it would use up a
+    /// Hotplug events come first: if every look in a burst started this work anew, it would use up a
     /// CPU.
     private func computeDigest() {
-        guard burst.due == nil else { return sayReady() }
-        switch engine.computeOwedDigest() {
+        guard looks.due == nil else { return sayReady() }
+        let begin = loop.now
+        let progress = engine.computeOwedDigest()
+        // The daemon goes before everybody else, but not for this: half of the time is theirs.
+        let rest = isReadinessOwed ? 0 : loop.now - begin
+        switch progress {
         case .nothing: sayReady()
-        case .more: set(alarms?.digest, at: loop.now)
+        case .more: set(alarms?.digest, at: loop.now + rest)
         case .later: set(alarms?.digest, at: loop.now + Daemon.digestPause)
         case .done: reconcile(.routine)
         }
@@ -192,12 +209,17 @@ final class Daemon {
         reconcile(.routine, verifies: scrubs % Daemon.thoroughScrub == 0)
     }
 
-    private func burstAlarm() {
-        guard burst.act(at: loop.now) else {
-            if let due = burst.due { set(alarms?.burst, at: due) }
-            return
+    /// Looks because of events, as soon as that is due.
+    private func lookForEvents() {
+        let used = MonotonicClock.processorMicroseconds()
+        switch looks.begin(at: loop.now) {
+        case nil: break
+        case (.silence, _)?: reconcile(.hotplug)
+        case (.event, let since)?:
+            if !engine.seesNothingNew { reconcile(.event, since: since) }
+            looks.spent(MonotonicClock.processorMicroseconds() - used, at: loop.now)
         }
-        reconcile(.hotplug)
+        if let due = looks.due { set(alarms?.events, at: due) }
     }
 
     /// Looks again at everything, the configured files included, and tries again what did not help.
@@ -210,6 +232,7 @@ final class Daemon {
     }
 
     private func stop() {
+        if let untold { tell(untold.outcome, on: .hotplug) }
         state.remove(StateDirectory.crashes)
         let status = "Stopping; the crash kernel stays as it is"
         journal.send(.init(.stopping, status))
@@ -217,49 +240,71 @@ final class Daemon {
         loop.exit(0)
     }
 
-    /// Lets the engine act, announces the result and schedules what follows.
+    /// Lets the engine act, schedules what follows and announces the result, if it is time for that.
     ///
     /// A further attempt (`again`) with the same result is not announced again. If it `verifies`,
     /// the digest is computed afterwards.
-    private func reconcile(_ trigger: Trigger, verifies: Bool = false, again: Bool = false) {
-        let (announcement, followUp) = act(on: trigger, verifies)
+    private func reconcile(
+        _ trigger: Trigger, since: UInt64? = nil, verifies: Bool = false, again: Bool = false
+    ) {
+        do throws(SystemError) {
+            let outcome = try engine.reconcile(
+                on: trigger, since: since, verifies: verifies, now: { loop.now })
+            note(outcome)
+            schedule(FollowUp(after: outcome, on: trigger), on: trigger)
+            // Polls for what is half done come every few milliseconds, and mostly find nothing.
+            if again, untold == nil, outcome.isNothing(after: toldVerdict) { return }
+            let all = untold.map { $0.outcome.followed(by: outcome) } ?? outcome
+            let begin = untold?.since ?? loop.now
+            untold = (all, begin)
+            let isInBurst = trigger == .event || looks.due != nil
+            if isInBurst, outcome.isOrdinary, loop.now - begin < Daemon.longestSilence { return }
+            if trigger == .routine && outcome.end == .settled && looks.due == nil {
+                engine.tryAhead(given: outcome.look)
+            }
+            tell(all, on: trigger, again: again)
+        } catch {
+            let report = Report(Assessment(unreadable: error), daemon: me)
+            save { () throws(SystemError) in try tell(report) }
+            announce(Announcement(unreadable: error), on: trigger, again: again)
+            schedule(.retry(.stale), on: trigger)
+        }
+    }
+
+    /// Notes what the next steps depend on.
+    private func note(_ outcome: Engine.Reconciliation) {
+        if let refresh = outcome.refreshes.last {
+            lastRefresh = Report.LastRefresh(
+                method: Report.Method(refresh.method), time: Int(time(nil)),
+                window: refresh.window)
+        }
+        let support = outcome.look.observation.support
+        if support.isLoaded == true { hasCalledForRescue = false }
+        looks.isLastLoad = support.hasLastLoad
+    }
+
+    /// Announces and records what the engine found and did.
+    private func tell(
+        _ outcome: Engine.Reconciliation, on trigger: Trigger, again: Bool = false
+    ) {
+        (untold, toldVerdict) = (nil, outcome.look.verdict)
+        let ways = engine.ways(given: outcome.look)
+        let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
+        record(outcome.look, assessment, ways)
+        announce(Announcement(of: outcome, assessment), on: trigger, again: again)
+    }
+
+    private func announce(_ announcement: Announcement, on trigger: Trigger, again: Bool) {
         if (trigger == .hotplug && !again) || announcement.isNews(after: last) {
             journal.send(announcement.message)
         }
         last = announcement
         services.status(announcement.status)
-        schedule(followUp, on: trigger)
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
-        if engine.hasWork && burst.due == nil {
+        if engine.hasWork && looks.due == nil {
             set(alarms?.digest, at: loop.now)
         } else {
             sayReady()
-        }
-    }
-
-    /// Lets the engine act, and records what it found.
-    private func act(on trigger: Trigger, _ verifies: Bool) -> (Announcement, FollowUp) {
-        do throws(SystemError) {
-            let outcome = try engine.reconcile(
-                on: trigger, verifies: verifies, now: { loop.now })
-            if let refresh = outcome.refreshes.last {
-                lastRefresh = Report.LastRefresh(
-                    method: Report.Method(refresh.method), time: Int(time(nil)),
-                    window: refresh.window)
-            }
-            if outcome.look.observation.support.isLoaded == true { hasCalledForRescue = false }
-            if trigger == .routine && outcome.end == .settled && burst.due == nil {
-                engine.tryAhead(given: outcome.look)
-            }
-            let ways = engine.ways(given: outcome.look)
-            burst.cost = Burst.Cost(of: ways, given: outcome.look.observation.support)
-            let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
-            record(outcome.look, assessment, ways)
-            return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))
-        } catch {
-            let report = Report(Assessment(unreadable: error), daemon: me)
-            save { () throws(SystemError) in try tell(report) }
-            return (Announcement(unreadable: error), .retry(.stale))
         }
     }
 
@@ -268,9 +313,13 @@ final class Daemon {
         switch followUp {
         case .none:
             backoff = nil
-        case .burst:
+        case .event:
             backoff = nil
             follow()
+        case .load(let time):
+            backoff = nil
+            nextTrigger = trigger
+            set(alarms?.again, at: time)
         case .look(let delay):
             backoff = nil
             nextTrigger = .routine
@@ -282,7 +331,8 @@ final class Daemon {
             lookAgain(for: trigger, at: .unprotected, startsOver: false)
             callForRescue()
         case .poll(let kind):
-            lookAgain(for: .routine, at: kind, startsOver: trigger == .hotplug)
+            let startsOver = trigger == .hotplug || trigger == .event
+            lookAgain(for: .routine, at: kind, startsOver: startsOver)
         }
     }
 
@@ -345,6 +395,7 @@ final class Daemon {
             lastRefresh: lastRefresh)
         try state.write(
             ReportJSON.bytes(of: remembered), as: StateDirectory.savedState, mode: 0o600)
+        state.remove(StateDirectory.mark)
     }
 
     /// Sets an alarm; without alarms the daemon is of no use, so it fails and systemd restarts it.

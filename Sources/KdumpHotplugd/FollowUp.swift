@@ -9,7 +9,9 @@ enum FollowUp: Equatable {
     /// Once more, after so many microseconds.
     case look(after: UInt64)
     /// As soon as after a hotplug event.
-    case burst
+    case event
+    /// At this time, for the same reason as before: then a load is worth its price.
+    case load(at: UInt64)
     /// At intervals of this back-off, to try what the last attempt could not do.
     case retry(Backoff)
     /// At intervals of the back-off for a machine without protection; and once, before the first of
@@ -41,7 +43,8 @@ enum FollowUp: Equatable {
                 default: FollowUp.untilSettled(outcome, on: trigger)
                 }
         case .settled: self = .look(after: FollowUp.secondLook)
-        case .stillMoving: self = .burst
+        case .stillMoving: self = .event
+        case .postponed(let time): self = .load(at: time)
         case .blocked where outcome.look.verdict == .lost: self = .rescue
         case .blocked, .refused, .restored: self = .retry(.stale)
         case .uncured: self = FollowUp.untilSettled(outcome, on: .routine)
@@ -62,19 +65,27 @@ enum FollowUp: Equatable {
     }
 }
 
-extension Burst.Cost {
-    /// What the next act costs on a machine that was seen.
-    init(of ways: Engine.Ways, given support: KernelSupport) {
-        // Where nothing is loaded there is nothing to lose.
-        guard support.isLoaded == true else {
-            self = .patch
-            return
-        }
-        self = support.loadsLeft == 1 ? .lastLoad : ways.patch == nil ? .patch : .reload
-    }
+extension KernelSupport {
+    /// Whether the next load is the last until the next boot, and there is an image to lose by it.
+    var hasLastLoad: Bool { isLoaded == true && loadsLeft == 1 }
 }
 
 extension Engine.Reconciliation {
+    /// Whether telling it can wait until the burst is over: nothing has gone wrong, and at most parts of
+    /// the image have been replaced.
+    var isOrdinary: Bool {
+        switch (end, look.verdict) {
+        case (.settled, .current), (.settled, .waiting), (.stillMoving, _), (.postponed, _):
+            refreshes.allSatisfy { $0.method == .patch }
+        default: false
+        }
+    }
+
+    /// Whether it found what has been said, and did nothing.
+    func isNothing(after verdict: Verdict?) -> Bool {
+        end == .settled && refreshes.isEmpty && rival == nil && look.verdict == verdict
+    }
+
     /// Whether nothing was refreshed, or what was refreshed has been unloaded since.
     var leavesNoRefresh: Bool { refreshes.isEmpty || look.verdict == .nothingLoaded }
 }

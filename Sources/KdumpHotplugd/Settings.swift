@@ -64,7 +64,7 @@ struct Settings: Equatable {
         let milliseconds = try Settings.number(
             settle ?? environment(.settle), "settle time", "milliseconds",
             atMost: Settings.longestSettle)
-        self.settle = milliseconds.map { $0 * 1_000 } ?? Burst.defaultQuiet
+        self.settle = milliseconds.map { $0 * 1_000 } ?? Looks.defaultQuiet
         let seconds = try Settings.number(
             scrub ?? environment(.scrub), "scrub time", "seconds", atMost: Settings.longestScrub)
         self.scrub = seconds ?? Settings.usualScrub

@@ -7,8 +7,8 @@ internal import Glibc
 ///
 /// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
-/// `crashes.json` is there as long as a daemon has not been told to stop. The running daemon locks
-/// `lock`. This type reads and writes; it decides nothing.
+/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a patch
+/// until the state of the engine is written again. The running daemon locks `lock`. This type reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
@@ -19,19 +19,34 @@ struct StateDirectory {
     static let savedState = "saved-state.json"
     /// The file that counts crashes, while a daemon runs and after it has crashed.
     static let crashes = "crashes.json"
+    /// The file that says, without any contents, that an image must be there: for a patch, writing all of
+    /// the state would take ten times as long as the patch itself.
+    static let mark = "load-under-way"
     /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they
     /// knew.
     private static let formerSavedState = "memory.json"
 
     /// Reads what the last daemon left for its next start; `nil` if there is nothing usable.
     func remembered() -> Remembered? {
-        (read(StateDirectory.savedState) ?? read(StateDirectory.formerSavedState))
+        var remembered = (read(StateDirectory.savedState) ?? read(StateDirectory.formerSavedState))
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
+        if read(StateDirectory.mark) != nil { remembered?.engine.expectsImage = true }
+        return remembered
     }
 
     /// Reads a file, or returns `nil` if there is none that can be read.
     func read(_ name: String) -> [UInt8]? {
         try? SystemRoot(path).bytes(of: "/" + name)
+    }
+
+    /// Makes an empty file for root.
+    ///
+    /// The corresponding C functions are `open` and `close`.
+    /// - Throws: A `SystemError` if it cannot be made.
+    func make(_ name: String) throws(SystemError) {
+        let descriptor = unsafe open("\(path)/\(name)", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw SystemError("open \(path)/\(name)", errno: errno) }
+        close(descriptor)
     }
 
     /// Removes a file, if it is there.

@@ -38,6 +38,7 @@ struct Bench {
             ? Array(arguments.dropFirst()) : parts.map(\.name).filter { $0 != "versions" }
         try FileManager.default.createDirectory(
             atPath: directory, withIntermediateDirectories: true)
+        try Versions.layOut()
         let bench = Bench(
             directory: directory, image: try GuestImage.prepare(progress: progress))
         for part in parts where wanted.contains(part.name) { try part.measure(bench) }
@@ -58,25 +59,30 @@ struct Bench {
     private func storms() throws {
         let table = try Table("storms", in: directory, columns: Storm.columns)
         for kernel in Self.kernels {
-            try storm(kernel, dimms: 1, of: 65_536, Way.all(on: kernel), table)
+            try storm(kernel, .growth, dimms: 1, of: 65_536, Way.all(on: kernel), table)
         }
-        try storm(.v6_1, dimms: 64, of: 1_024, [.nobody, .ours, .fedora], table)
+        let few = [Way.nobody] + Way.daemons + [.fedora]
+        try storm(.v6_1, .growth, dimms: 64, of: 1_024, few, table)
+        try storm(.v6_1, .random, dimms: 8, of: 256, few, table)
+        try storm(.v6_12, .random, dimms: 8, of: 256, [.nobody] + Way.daemons + [.kernel], table)
     }
 
     /// 16, 64, 256 and 1024 memory blocks of 128 MiB.
     private func blocks() throws {
         let table = try Table("blocks", in: directory, columns: Storm.columns)
         for size in [2_048, 8_192, 32_768, 131_072] {
-            try storm(.v6_1, dimms: 1, of: size, [.ours, .fedora], table)
+            try storm(.v6_1, .growth, dimms: 1, of: size, [.ours, .fedora], table)
         }
     }
 
     private func storm(
-        _ kernel: Kernel, dimms: Int, of size: Int, _ ways: [Way], _ table: Table
+        _ kernel: Kernel, _ kind: Storm.Kind, dimms: Int, of size: Int, _ ways: [Way],
+        _ table: Table
     ) throws {
-        let storm = Storm(image: image, kernel: kernel, dimms: dimms, size: size, table: table)
+        let storm = Storm(
+            image: image, kernel: kernel, kind: kind, dimms: dimms, size: size, table: table)
         for way in ways {
-            try attempt("storm \(kernel): \(dimms) × \(size) MiB, \(way.rawValue)") {
+            try attempt("storm \(kernel): \(kind) of \(dimms) × \(size) MiB, \(way.rawValue)") {
                 try storm.measure(way)
             }
         }
@@ -113,12 +119,9 @@ struct Bench {
     }
 
     private func versions() throws {
-        guard let before = Self.environment["KDUMP_HOTPLUGD_BEFORE"] else {
+        guard Versions.before != nil else {
             throw GuestError.refused("KDUMP_HOTPLUGD_BEFORE must name another build of the daemon")
         }
-        let place = URL(filePath: Machine.payload).appending(path: Versions.other)
-        try? FileManager.default.removeItem(at: place)
-        try FileManager.default.copyItem(at: URL(filePath: before), to: place)
         let table = try Table("versions", in: directory, columns: Versions.columns)
         for kernel in Self.kernels {
             try attempt("versions \(kernel)") {

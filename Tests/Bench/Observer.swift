@@ -15,10 +15,10 @@ struct Observation {
         var longest: Double { outer.upperBound - outer.lowerBound }
     }
 
-    /// When the core header began to list how many bytes of memory above 4 GiB.
+    /// When the core header began to list which memory above 4 GiB.
     struct Coverage {
         let time: Double
-        let bytes: UInt64
+        let ranges: RangeSet<UInt64>
     }
 
     private(set) var gaps: [Gap] = []
@@ -29,12 +29,15 @@ struct Observation {
     init(_ text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
+            if words.first == "covers" {
+                if let line = Coverage(words.dropFirst()) { coverage.append(line) }
+                continue
+            }
             let numbers = words.dropFirst().compactMap { UInt64($0) }
             let times = numbers.map { Double($0) / 1_000 }
             switch (words.first, numbers.count) {
             case ("unloaded", 4):
                 gaps.append(Gap(outer: times[0]...times[3], inner: times[1]...times[2]))
-            case ("covers", 2): coverage.append(Coverage(time: times[0], bytes: numbers[1]))
             case ("polls", 2):
                 polls += Int(numbers[0])
                 seconds += 1
@@ -45,6 +48,21 @@ struct Observation {
 
     /// The mean time between two polls in microseconds: what a gap may be told too long by, twice.
     var resolution: Double { polls == 0 ? 0 : Double(seconds) * 1_000_000 / Double(polls) }
+}
+
+extension Observation.Coverage {
+    /// Reads a time in nanoseconds and ranges in hexadecimal, as guest-probe writes them; `nil` for a
+    /// line that is cut off.
+    init?(_ words: ArraySlice<Substring>) {
+        guard let time = words.first.flatMap({ UInt64($0) }) else { return nil }
+        var ranges = RangeSet<UInt64>()
+        for span in words.dropFirst() {
+            let ends = span.split(separator: "-").compactMap { UInt64($0, radix: 16) }
+            guard ends.count == 2, ends[0] < ends[1] else { return nil }
+            ranges.insert(contentsOf: ends[0]..<ends[1])
+        }
+        self.init(time: Double(time) / 1_000, ranges: ranges)
+    }
 }
 
 extension Machine {

@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Guest
 
-/// Plugging in much memory at once, and what following that costs each way.
+/// Much memory that comes at once, or comes and goes, and what following that costs each way.
 ///
 /// A guest each: plugging it out again would take longer than a boot, and would be a storm itself.
 struct Storm {
+    /// What happens in it.
+    enum Kind: String {
+        /// All DIMMs come, one after the other.
+        case growth
+        /// They come and go at random.
+        case random
+    }
+
     let image: GuestImage
     let kernel: Kernel
+    let kind: Kind
     /// How many DIMMs of how many MiB.
     let dimms: Int
     let size: Int
     let table: Table
 
     static let columns = [
-        "kernel", "dimms", "dimm_mib", "way", "uevents", "online_s", "ended", "refreshes",
-        "locking_reads", "unprotected_us", "own_updates", "own_us", "stale_us", "stale_after_us",
-        "cpu_us", "daemon_cpu_us", "udevd_cpu_us",
+        "kernel", "kind", "dimms", "dimm_mib", "way", "uevents", "duration_s", "ended", "refreshes",
+        "locking_reads", "unprotected_us", "own_updates", "own_us", "loss", "stale_us",
+        "stale_after_us", "cpu_us", "daemon_cpu_us", "udevd_cpu_us",
     ]
+    /// How long DIMMs come and go.
+    private static let time = Duration.seconds(10)
 
     /// Where memory blocks are that large, in MiB.
     private static let block = 128
@@ -34,14 +46,10 @@ struct Storm {
         let number = try guest.expect("cat /sys/kernel/uevent_seqnum")
         try guest.clearTrace()
         try guest.startWatching(pause: 2_000, header: header)
-        for index in 0..<dimms {
-            try guest.hotAdd(megabytes: size, id: "dimm\(index)", waiting: false)
+        switch kind {
+        case .growth: try grow(guest)
+        case .random: try change(guest)
         }
-        let blocks = dimms * size / Self.block
-        try guest.expect(
-            """
-            until [ $(grep -c onlined: /sys/kernel/tracing/trace) -ge \(blocks) ]; do sleep 1; done
-            """)
         let ended = try guest.waitUntilCalm(within: Way.patience)
         let after = try guest.processorTime()
         let events =
@@ -52,23 +60,51 @@ struct Storm {
             time: after.subtracting(before))
     }
 
+    private func grow(_ guest: Machine) throws {
+        for index in 0..<dimms {
+            try guest.hotAdd(megabytes: size, id: "dimm\(index)", waiting: false)
+        }
+        let blocks = dimms * size / Self.block
+        try guest.expect(
+            """
+            until [ $(grep -c onlined: /sys/kernel/tracing/trace) -ge \(blocks) ]; do sleep 1; done
+            """)
+    }
+
+    /// Plugs a DIMM in or out, whichever comes next, as soon as the last one is done.
+    ///
+    /// Each way meets the same order of changes.
+    private func change(_ guest: Machine) throws {
+        var dice = SeededGenerator(seed: 13)
+        var plugged: Set<Int> = []
+        let begin = ContinuousClock.now
+        while begin.duration(to: .now) < Self.time {
+            let index = Int.random(in: 0..<dimms, using: &dice)
+            if plugged.remove(index) != nil {
+                try guest.hotRemove("dimm\(index)")
+            } else {
+                try guest.hotAdd(megabytes: size, id: "dimm\(index)")
+                plugged.insert(index)
+            }
+        }
+    }
+
     private func write(
         _ way: Way, events: Int, ended: Bool, _ trace: Trace, _ seen: Observation,
         time: ProcessorTime
     ) {
         let line = Timeline(
-            unprotected: trace.unprotected,
-            online: trace.onlined.map { ($0.end, UInt64(Self.block) << 20) },
-            coverage: seen.coverage)
-        let online = trace.onlined.map(\.end)
-        let duration = (online.max() ?? 0) - (online.min() ?? 0)
+            unprotected: trace.unprotected, changes: trace.changes, coverage: seen.coverage)
+        let times = line.changes.filter { $0.kind != .added }.map(\.time)
+        let duration = (times.max() ?? 0) - (times.min() ?? 0)
         table.add([
-            "\(kernel)", "\(dimms)", "\(size)", way.rawValue, "\(events)",
+            "\(kernel)", kind.rawValue, "\(dimms)", "\(size)", way.rawValue, "\(events)",
             micro(duration / 1_000_000), ended ? "yes" : "no",
             "\(trace.calls.count { !$0.isUnload })", "\(trace.lockingReads.count)",
             micro(line.unprotectedTime),
             "\(trace.ownUpdates.count)", micro(trace.ownUpdates.map(\.duration).reduce(0, +)),
-            micro(line.staleTime), micro(line.staleTimeAfterwards), "\(time.all)", "\(time.daemon)",
+            String(format: "%.4f", line.loss), micro(line.staleTime),
+            micro(line.staleTimeAfterwards), "\(time.all)", "\(time.daemon)",
             "\(time.udevd)",
         ])
     }

@@ -20,6 +20,19 @@ struct Trace {
         /// In microseconds.
         var duration: Double { end - start }
 
+        /// The range that the first event names, as `from=0x… count=0x…` or `from=0x… last=0x…`.
+        var range: Range<UInt64>? {
+            var values: [Substring: UInt64] = [:]
+            for word in arguments.split(separator: " ") {
+                let parts = word.split(separator: "=")
+                guard parts.count == 2, parts[1].hasPrefix("0x") else { continue }
+                values[parts[0]] = UInt64(parts[1].dropFirst(2), radix: 16)
+            }
+            guard let from = values["from"] else { return nil }
+            if let count = values["count"] { return from..<from + count }
+            return values["last"].map { from..<$0 + 1 }
+        }
+
         /// Whether it is a system call that unloads: no segments, or KEXEC_FILE_UNLOAD.
         var isUnload: Bool {
             if arguments.contains("nr_segments: 0,") { return true }
@@ -90,8 +103,31 @@ struct Trace {
     /// Reads of the files of sysfs that take the kexec lock, `crash_hotplug` and `kexec_crash_size`.
     var lockingReads: [Span] { spans(from: "ask: ", to: "asked: ") }
 
-    /// Memory blocks that came online.
-    var onlined: [Span] { spans(from: "online: ", to: "onlined: ") }
+    /// What happened to memory, in order.
+    var changes: [Timeline.Change] {
+        let page: UInt64 = 4_096
+        let blocks = [
+            ("online", "onlined", Timeline.Change.Kind.online), ("offline", "offlined", .offline),
+        ]
+        var changes = blocks.flatMap { first, last, kind in
+            spans(from: "\(first): ", to: "\(last): ").filter { $0.result == "ret=0x0" }.compactMap
+            { span in
+                span.range.map { range in
+                    Timeline.Change(
+                        time: span.end, kind: kind,
+                        range: range.lowerBound * page..<range.upperBound * page)
+                }
+            }
+        }
+        // It is listed by the kernel before `add_memory_resource` begins, and until the release ends.
+        changes += spans(from: "add: ", to: "added: ").compactMap { span in
+            span.range.map { Timeline.Change(time: span.start, kind: .added, range: $0) }
+        }
+        changes += spans(from: "release: ", to: "released: ").compactMap { span in
+            span.range.map { Timeline.Change(time: span.end, kind: .removed, range: $0) }
+        }
+        return changes.sorted { $0.time < $1.time }
+    }
 
     /// Pairs of events of one thread each.
     func spans(from first: String, to last: String) -> [Span] {
@@ -116,7 +152,7 @@ struct Trace {
 extension Machine {
     private static let tracing = "/sys/kernel/tracing"
 
-    /// Records loads, and with `memory` blocks that come online, from now on.
+    /// Records loads, and what happens to memory, from now on.
     func startTracing() throws {
         try expect(
             """
@@ -124,11 +160,14 @@ extension Machine {
             cd \(Self.tracing) && echo mono >trace_clock && echo 8192 >buffer_size_kb
             probe() {
                 grep -q " $3\\$" /proc/kallsyms || return 0
-                echo "p:bench/$1 $3" >>kprobe_events && echo "r:bench/$2 $3" >>kprobe_events
+                echo "p:bench/$1 $3 $4" >>kprobe_events && echo "r:bench/$2 $3 $5" >>kprobe_events
             }
             probe load loaded do_kexec_load
             probe update updated crash_handle_hotplug_event
-            probe online onlined online_pages
+            probe online onlined online_pages 'from=%di:x64 count=%si:x64' 'ret=$retval:x32'
+            probe offline offlined offline_pages 'from=%di:x64 count=%si:x64' 'ret=$retval:x32'
+            probe add added add_memory_resource 'from=+0(%si):x64 last=+8(%si):x64'
+            probe release released release_mem_region_adjustable 'from=%di:x64 count=%si:x64'
             probe ask asked crash_check_hotplug_support
             probe ask asked crash_get_memory_size
             for event in bench syscalls/sys_{enter,exit}_kexec_{load,file_load}

@@ -7,6 +7,8 @@ enum Way: String, CaseIterable {
     /// Nobody: what the events themselves cost.
     case nobody = "nobody"
     case ours = "kdump-hotplugd"
+    /// The build of the daemon that KDUMP_HOTPLUGD_BEFORE names.
+    case before = "kdump-hotplugd before"
     /// kdump-tools' own rule, with systemd-udevd allowed to load; as shipped it does nothing at all.
     case debian = "Debian's rule let through"
     /// A model of the chain that Fedora and RHEL document; see ``fedoraRule``.
@@ -24,8 +26,12 @@ enum Way: String, CaseIterable {
     ///
     /// If the kernel updates an image itself, the rule of Fedora and RHEL does nothing.
     static func all(on kernel: Kernel) -> [Way] {
-        kernel == .v6_1 ? [.nobody, .ours, .fedora, .debian] : [.nobody, .ours, .kernel, .debian]
+        [.nobody] + daemons
+            + (kernel == .v6_1 ? [.fedora, .debian] : [.kernel, .debian])
     }
+
+    /// The daemon, and if another build is to be compared, that too.
+    static var daemons: [Way] { Versions.before == nil ? [.ours] : [.before, .ours] }
 }
 
 extension Machine {
@@ -41,6 +47,7 @@ extension Machine {
         switch way {
         case .nobody: break
         case .ours: try startDaemon()
+        case .before: try startOtherDaemon()
         case .debian: try allowUdevToLoad()
         case .fedora: try installFedoraModel()
         case .kernel: try kexec("-s")

@@ -27,7 +27,8 @@ extension DaemonTests {
         @Test func eachEndHasOne() {
             let error = SystemError("kexec_file_load", errno: 22)
             let stale = Verdict.stale(Combinations.lossy)
-            #expect(followUp(stale, .stillMoving, refreshes: [1]) == .burst)
+            #expect(followUp(stale, .stillMoving, refreshes: [1]) == .event)
+            #expect(followUp(stale, .postponed(until: 7)) == .load(at: 7))
             #expect(followUp(.lost, .unprotected(error)) == .rescue)
             #expect(followUp(.lost, .blocked(.noSource)) == .rescue)
             #expect(followUp(stale, .blocked(.noSource)) == .retry(.stale))
@@ -39,14 +40,28 @@ extension DaemonTests {
             #expect(followUp(stale, .uncured) == .none)
         }
 
-        @Test(arguments: [nil, PatchObstacle.switchedOff])
-        func theLastLoadIsPacedAsSuch(patch: PatchObstacle?) {
-            let ways = Engine.Ways(patch: patch, reload: nil)
-            func cost(_ left: Int?, isLoaded: Bool = true) -> Burst.Cost {
-                Burst.Cost(of: ways, given: KernelSupport(isLoaded: isLoaded, loadsLeft: left))
+        @Test func theLastLoadIsOneOnlyIfThereIsSomethingToLose() {
+            func isLast(_ left: Int?, isLoaded: Bool = true) -> Bool {
+                KernelSupport(isLoaded: isLoaded, loadsLeft: left).hasLastLoad
             }
-            #expect(cost(nil) == (patch == nil ? .patch : .reload) && cost(2) == cost(nil))
-            #expect(cost(1) == .lastLoad && cost(1, isLoaded: false) == .patch)
+            #expect(!isLast(nil) && !isLast(2) && isLast(1) && !isLast(1, isLoaded: false))
+        }
+
+        @Test func onlyWhatIsOrdinaryIsToldLater() {
+            func isOrdinary(
+                _ verdict: Verdict, _ end: Engine.End, _ method: Engine.Refresh.Method = .patch
+            ) -> Bool {
+                Engine.Reconciliation(
+                    look: Combinations.look(verdict), firstVerdict: verdict,
+                    refreshes: [Engine.Refresh(method: method, window: 1)], unpatched: nil, end: end
+                ).isOrdinary
+            }
+            let stale = Verdict.stale(Combinations.lossy)
+            #expect(isOrdinary(.current, .settled) && isOrdinary(stale, .postponed(until: 1)))
+            #expect(isOrdinary(stale, .stillMoving))
+            #expect(!isOrdinary(.current, .settled, .reload))
+            #expect(!isOrdinary(.nothingLoaded, .settled))
+            #expect(!isOrdinary(stale, .blocked(.noSource)) && !isOrdinary(stale, .busy))
         }
 
         @Test func aKernelThatKeepsUpHasItsGraceTime() {

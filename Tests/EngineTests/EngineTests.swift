@@ -91,12 +91,12 @@ import Testing
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
         try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
         var engine = engine(machine)
-        for time in [5_000_000, 5_999_999] as [UInt64] {
+        for time in [5_000_000, 5_099_999] as [UInt64] {
             #expect(
                 name(of: try engine.reconcile(on: .routine, now: { time }).look.verdict)
                     == "waiting")
         }
-        #expect(try engine.reconcile(on: .routine) { 6_000_000 }.end == .blocked(.noSource))
+        #expect(try engine.reconcile(on: .routine) { 5_100_000 }.end == .blocked(.noSource))
         // The kernel saw to it after all; the next time it is given its moment again.
         try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
         #expect(try engine.reconcile(on: .routine) { 7_000_000 }.look.verdict == .current)
@@ -232,18 +232,18 @@ import Testing
         try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
         var engine = engine(machine)
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
-        #expect(try engine.reconcile(on: .hotplug) { Engine.grace - 1 }.end == .busy)
+        #expect(try engine.reconcile(on: .hotplug) { Engine.doubt - 1 }.end == .busy)
         #expect(
-            try engine.reconcile(on: .hotplug) { Engine.grace }.end == .blocked(.noSource))
+            try engine.reconcile(on: .hotplug) { Engine.doubt }.end == .blocked(.noSource))
         try machine.write("1\n", to: "/sys/devices/system/memory/crash_hotplug")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .settled)
         try machine.write("0\n", to: "/sys/devices/system/memory/crash_hotplug")
         #expect(try engine.reconcile(on: .hotplug) { 0 }.end == .busy)
         // What it said of one image says nothing of the next.
         try machine.write("0\n", to: "/sys/kernel/kexec_crash_loaded")
-        _ = try engine.reconcile(on: .routine) { Engine.grace }
+        _ = try engine.reconcile(on: .routine) { Engine.doubt }
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
-        #expect(try engine.reconcile(on: .hotplug) { 2 * Engine.grace }.end == .busy)
+        #expect(try engine.reconcile(on: .hotplug) { 2 * Engine.doubt }.end == .busy)
     }
 
     /// A kernel that updates the image takes it away for as long as it writes.

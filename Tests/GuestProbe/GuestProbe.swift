@@ -18,6 +18,8 @@ enum GuestProbe {
                 try Examination(of: "/proc/vmcore").serve()
             case "watch":
                 try watch(Array(arguments.dropFirst()))
+            case "crash":
+                try LastWords().speakAndCrash()
             default:
                 throw .usage
             }
@@ -57,7 +59,7 @@ enum ProbeError: Error, CustomStringConvertible {
         case .usage:
             """
             usage: guest-probe mark START LENGTH COUNT NONCE (hexadecimal) | examine
-                 | watch PAUSE-IN-MICROSECONDS [HEADER (hexadecimal)]
+                 | watch PAUSE-IN-MICROSECONDS [HEADER (hexadecimal)] | crash
             """
         case .system(let call, let code):
             "\(call): \(String(cString: strerror(code)))"

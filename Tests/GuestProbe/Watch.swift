@@ -9,7 +9,7 @@ import Glibc
 /// line; times are nanoseconds of CLOCK_MONOTONIC, which kprobe events can use as well:
 ///
 ///     unloaded BEFORE FIRST LAST AFTER    the polls around and at both ends of an interval
-///     covers TIME BYTES                   memory above 4 GiB in the core header
+///     covers TIME START-END...            memory above 4 GiB in the core header, in hexadecimal
 ///     polls COUNT LONGEST                 within the last second, and the longest between two
 struct Watch {
     /// Where hot-added memory lies in a guest with less memory than that at boot.
@@ -28,7 +28,7 @@ struct Watch {
         let memory = header == nil ? nil : try CoreFile("/proc/kcore")
         let page = UnsafeMutableRawPointer.allocate(byteCount: MarkedPage.size, alignment: 4096)
         var gap: (before: UInt64, first: UInt64, last: UInt64)?
-        var covered: UInt64?
+        var covered: String?
         var polls = (since: Watch.now(), last: Watch.now(), count: 0, longest: UInt64(0))
         while true {
             let isLoaded = try Watch.isLoaded(file)
@@ -41,11 +41,11 @@ struct Watch {
             case (false, _?): gap?.last = now
             case (true, nil): break
             }
-            if let memory, let header, let bytes = Watch.bytes(memory, header, page),
-                bytes != covered
+            if let memory, let header, let ranges = Watch.ranges(memory, header, page),
+                ranges != covered
             {
-                say("covers \(now) \(bytes)")
-                covered = bytes
+                say("covers \(now)\(ranges)")
+                covered = ranges
             }
             polls.count += 1
             polls.longest = max(polls.longest, now - polls.last)
@@ -64,21 +64,22 @@ struct Watch {
         return digit == UInt8(ascii: "1")
     }
 
-    /// The bytes of RAM above the boundary that a core header lists; `nil` while it is no header.
-    private static func bytes(
+    /// The RAM above the boundary that a core header lists; `nil` while it is no header.
+    private static func ranges(
         _ memory: CoreFile, _ address: UInt64, _ page: UnsafeMutableRawPointer
-    ) -> UInt64? {
+    ) -> String? {
         guard case .page = memory.read(address, into: page),
             page.load(as: UInt32.self) == UInt32(bigEndian: 0x7f45_4c46)
         else { return nil }
         // More headers than fit the page are more than any guest here needs.
         let count = min(Int(page.load(fromByteOffset: 56, as: UInt16.self)), (4096 - 64) / 56)
-        return (0..<count).reduce(0) { sum, index in
+        return (0..<count).reduce(into: "") { text, index in
             let entry = page + 64 + index * 56
             let start = entry.load(fromByteOffset: 24, as: UInt64.self)
             guard entry.load(as: UInt32.self) == 1, start >= boundary, start < 1 << 52
-            else { return sum }
-            return sum + entry.load(fromByteOffset: 40, as: UInt64.self)
+            else { return }
+            let end = start + entry.load(fromByteOffset: 40, as: UInt64.self)
+            text += " \(String(start, radix: 16))-\(String(end, radix: 16))"
         }
     }
 

@@ -36,9 +36,9 @@ package struct Backoff: Equatable {
     /// CPU without a device.
     ///
     /// The kernel sends no event at the end. It mostly comes within milliseconds; with a TiB of memory,
-    /// or on a busy machine, it takes seconds to minutes. So begin with 250 ms, and end at a minute,
+    /// or on a busy machine, it takes seconds to minutes. So begin with 10 ms, and end at a minute,
     /// because a state that lasts for ever must cost next to nothing.
-    package static let unsettled = Backoff(first: 250_000, longest: 60_000_000)
+    package static let unsettled = Backoff(first: 10_000, longest: 60_000_000)
 
     /// Notes one more failure and returns how many microseconds to wait.
     package mutating func wait() -> UInt64 {

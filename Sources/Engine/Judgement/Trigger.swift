@@ -2,6 +2,8 @@
 
 /// What makes the engine look at the machine.
 package enum Trigger: Equatable {
+    /// An event has just come, and more may follow: a load waits until it is worth it.
+    case event
     /// Something may have been plugged: uevents came or were lost, or a daemon has just started and
     /// cannot know what it missed.
     case hotplug

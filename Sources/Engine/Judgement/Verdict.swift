@@ -81,7 +81,7 @@ extension Verdict {
     /// Whether the image must be brought up to date, given what made us look.
     ///
     /// An image that cannot be verified is refreshed after every hotplug, because it may be stale
-    /// then. A routine look must not reload it again and again.
+    /// then; not at each of its events, and not at routine looks, again and again.
     package func needsRefresh(on trigger: Trigger) -> Bool {
         switch self {
         case .unsupported, .nothingReserved, .nothingLoaded, .neverStale, .leftToFirmware,

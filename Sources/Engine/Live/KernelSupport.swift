@@ -46,11 +46,7 @@ extension KernelSupport {
     ///
     /// - Throws: A `SystemError` if a file exists but cannot be read.
     package init(of root: SystemRoot) throws(SystemError) {
-        // The file in the folder kexec came in about 6.19; the other is to be removed "after 2028".
-        let loaded =
-            try root.line(
-                of: "/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded")
-        self.init(isLoaded: loaded.map { $0 == "1" })
+        self.init(isLoaded: try KernelSupport.isLoaded(below: root))
         isRebootPrepared =
             try root.line(of: "/sys/kernel/kexec/loaded", "/sys/kernel/kexec_loaded") == "1"
         loadingDisabled = try root.line(of: "/proc/sys/kernel/kexec_load_disabled") == "1"
@@ -64,6 +60,15 @@ extension KernelSupport {
             .split(separator: " ")
             .first { $0.hasPrefix("[") }
             .flatMap { Lockdown(rawValue: String($0.dropFirst().dropLast())) } ?? .none
+    }
+
+    /// Asks the kernel below `root` whether a crash kernel is loaded; `nil` if it has no kexec at all.
+    ///
+    /// - Throws: A `SystemError` if the file exists but cannot be read.
+    static func isLoaded(below root: SystemRoot) throws(SystemError) -> Bool? {
+        // The file in the folder kexec came in about 6.19; the other is to be removed "after 2028".
+        try root.line(of: "/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded")
+            .map { $0 == "1" }
     }
 
     /// A limit of the kernel's; `nil` if it is unlimited, which the kernel writes as -1.

@@ -4,11 +4,14 @@
 ///
 /// The file is an ELF core of everything the kernel has mapped (fs/proc/kcore.c). Its layout
 /// changes when memory comes or goes, so it is opened for each observation, and an observation is
-/// void if the layout changed meanwhile. Memory that the kernel cannot or may not read appears as
+/// void if an entry that it used has moved meanwhile. Memory that comes elsewhere does not matter:
+/// while a large DIMM comes, each of its hundreds of blocks changes the layout. Memory that the kernel cannot or may not read appears as
 /// zeros and not as an error; the caller has to judge whether zeros can be right. It never writes.
 final class Kcore {
     private let file: KernelFile
     private let header: CoreHeader
+    /// The entries, by their place in the header, through which something was read.
+    private var used: Set<Int> = []
 
     /// The physical address of an entry that has none (`(elf_addr_t)-1`).
     private static let unmapped = UInt64.max
@@ -34,12 +37,37 @@ final class Kcore {
         let kcore = try Kcore(below: root)
         let seen = Result { () throws(Unknowable) -> Seen in try observation(kcore) }
         // A layout that has changed explains whatever was seen, so it is checked first.
-        guard try header(of: kcore.file) == kcore.header else {
+        guard kcore.holds(in: try header(of: kcore.file)) else {
             throw Unknowable(
                 "the layout of /proc/kcore keeps changing: memory is being hot-plugged",
                 mayPass: true)
         }
         return try seen.get()
+    }
+
+    /// Whether all that was read lies in the same places in a later header.
+    ///
+    /// An entry may have grown: its memory begins where it did. If nothing was read, anything may be
+    /// behind that, a layout that keeps changing included.
+    private func holds(in later: CoreHeader) -> Bool {
+        guard !used.isEmpty else { return later == header }
+        return used.allSatisfy { place in
+            let entry = header.entries[place]
+            return later.entries.contains { other in
+                other.kind == .memory && other.offset == entry.offset
+                    && other.virtual == entry.virtual && other.physical == entry.physical
+                    && other.fileSize >= entry.fileSize
+            }
+        }
+    }
+
+    /// Finds the entry that `isRight`, and notes its use.
+    private func entry(where isRight: (CoreHeader.Entry) -> Bool) -> CoreHeader.Entry? {
+        let place = header.entries.firstIndex { $0.kind == .memory && isRight($0) }
+        return place.map { place in
+            used.insert(place)
+            return header.entries[place]
+        }
     }
 
     /// How many bytes have been read.
@@ -58,9 +86,7 @@ final class Kcore {
     ///
     /// - Throws: Why they cannot be read.
     func bytes(_ count: Int, atVirtual address: UInt64) throws(Unknowable) -> [UInt8] {
-        let entry = header.entries.first { entry in
-            entry.kind == .memory && entry.holds(count, at: address, from: entry.virtual)
-        }
+        let entry = entry { $0.holds(count, at: address, from: $0.virtual) }
         guard let entry else {
             throw Unknowable(
                 "/proc/kcore does not map the address \(hexadecimal(address))", mayPass: true)
@@ -89,8 +115,8 @@ final class Kcore {
 
     private func fill(_ bytes: inout [UInt8], at physical: UInt64) throws(Unknowable) {
         let count = bytes.count
-        let entry = header.entries.first { entry in
-            entry.kind == .memory && entry.physical != Kcore.unmapped
+        let entry = entry { entry in
+            entry.physical != Kcore.unmapped
                 && entry.holds(count, at: physical, from: entry.physical)
         }
         guard let entry else {

@@ -147,7 +147,7 @@ struct Patch {
     }
 
     /// Whether a crash kernel is loaded; false if the kernel does not say.
-    private var isLoaded: Bool { (try? KernelSupport(of: root))?.isLoaded == true }
+    private var isLoaded: Bool { (try? KernelSupport.isLoaded(below: root)) == true }
 }
 
 extension Kexec.Segment {

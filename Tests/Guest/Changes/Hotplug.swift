@@ -33,6 +33,26 @@ extension Machine {
         try control("object-del", ["id": "backend-\(id)"])
     }
 
+    /// Plugs DIMMs in and out, each as soon as the last one is done, until the guest says its last words;
+    /// the guest is of no use afterwards.
+    ///
+    /// `order` says which of them comes or goes next.
+    package func change(by order: [Int], megabytes: Int) {
+        var plugged: Set<Int> = []
+        for index in order where !console.contains("last words: ") {
+            let id = "dimm-\(index)"
+            if plugged.contains(index) {
+                // Where the guest refuses, or crashes meanwhile, it stays.
+                guard (try? unplug(id, within: .seconds(5))) != nil,
+                    (try? control("object-del", ["id": "backend-\(id)"])) != nil
+                else { continue }
+                plugged.remove(index)
+            } else if (try? hotAdd(megabytes: megabytes, id: id, waiting: false)) != nil {
+                plugged.insert(index)
+            }
+        }
+    }
+
     /// Plugs in a CPU and returns its number; with `online` the guest uses it.
     ///
     /// Only twice in a guest's life: QEMU (7.2, 10.0.2 and 10.0.13) has as many translators as the guest may
@@ -92,11 +112,13 @@ extension Machine {
         throw .refused("QEMU does not show \(id)")
     }
 
-    private func unplug(_ id: String) throws(GuestError) {
+    private func unplug(
+        _ id: String, within time: Duration = patience
+    ) throws(GuestError) {
         try control("device_del", ["id": id])
         let event: MachineProtocol.Event
         do {
-            event = try machineProtocol.event(within: Self.patience) {
+            event = try machineProtocol.event(within: time) {
                 $0.saysGone(id) || $0.device == id && $0.saysRefused
             }
         } catch {

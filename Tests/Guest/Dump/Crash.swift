@@ -28,10 +28,17 @@ extension Machine {
         looking marks: Marks? = nil, within time: Duration = patience
     ) throws(GuestError) -> Vmcore {
         try refuseUnstartedCPUs()
+        try agent.start("echo c >/proc/sysrq-trigger")
+        return try dump(looking: marks, within: time)
+    }
+
+    /// Returns the dump of a guest that crashes, or is about to, by itself.
+    package func dump(
+        looking marks: Marks? = nil, within time: Duration = patience
+    ) throws(GuestError) -> Vmcore {
         let begin = ContinuousClock.now
         let deadline = Deadline(in: time)
         do {
-            try agent.start("echo c >/proc/sysrq-trigger")
             _ = try answer(.ready, by: deadline)
             let headers = try ask("headers", .headers, by: deadline)
             var report = MarkReport()

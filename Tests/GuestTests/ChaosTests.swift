@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+extension GuestTests {
+    /// Crashes at random moments, while DIMMs come and go at random.
+    ///
+    /// The crash comes from a process that first says what the machine has. An ordinary run makes one
+    /// crash of a fixed seed, so that `make chaos` is known to work; that makes as many as
+    /// KDUMP_HOTPLUGD_CHAOS says, by three guests at a time, and again a fifth of them without the
+    /// daemon, as the control.
+    @Suite struct ChaosTests {
+        /// One crash.
+        private struct Crash: CustomStringConvertible {
+            let kernel: Kernel
+            let seed: UInt64
+            let isWatched: Bool
+            var plan: ChaosPlan { ChaosPlan(seed: seed) }
+
+            var description: String {
+                "\(kernel) seed \(seed), \(plan.loading.rawValue)\(isWatched ? "" : ", nobody")"
+            }
+        }
+
+        /// What came of it.
+        private enum Outcome {
+            case complete
+            case incomplete(String)
+            case lost(String)
+        }
+
+        private static let environment = ProcessInfo.processInfo.environment
+        private static let wanted = environment["KDUMP_HOTPLUGD_CHAOS"].flatMap { Int($0) }
+        /// The first crash's seed; each further one has the next.
+        private static let seed =
+            environment["KDUMP_HOTPLUGD_CHAOS_SEED"].flatMap { UInt64($0) }
+            ?? (wanted == nil ? 1 : UInt64.random(in: 0..<1_000_000))
+        private static let kernels =
+            wanted == nil
+            ? [Kernel.v6_1]
+            : Kernel.all.filter { kernel in
+                let name = environment["KDUMP_HOTPLUGD_CHAOS_KERNEL"]
+                return name == nil || name == kernel.description
+            }
+        /// How many guests live at a time in one test.
+        private static let lanes = 3
+
+        @Test(arguments: kernels)
+        func `a crash at any moment of a storm leaves a dump of the machine as it is`(
+            kernel: Kernel
+        ) throws {
+            let count = Self.wanted ?? 1
+            let mine = try outcomes(kernel, count, isWatched: true)
+            // Of one or two crashes none need be complete: a storm has moments in which none could be.
+            if count >= 20 {
+                #expect(mine.complete * 10 >= count * 9, "\(mine.complete) of \(count) complete")
+                let nobody = try outcomes(kernel, count / 5, isWatched: false)
+                #expect(nobody.complete * 2 <= count / 5, "the storm needs nobody to follow it")
+            }
+            #expect(mine.captured == count)
+        }
+
+        /// Makes crashes, as many at a time as there are lanes.
+        private func outcomes(
+            _ kernel: Kernel, _ count: Int, isWatched: Bool
+        ) throws -> (captured: Int, complete: Int) {
+            let results = Results()
+            let queue = OperationQueue()
+            queue.maxConcurrentOperationCount = min(count, Self.lanes)
+            for seed in Self.seed..<Self.seed + UInt64(count) {
+                queue.addOperation {
+                    let crash = Crash(kernel: kernel, seed: seed, isWatched: isWatched)
+                    let outcome = Result { try outcome(of: crash) }
+                    results.add(crash.description, outcome.map { "\($0)" })
+                    switch outcome {
+                    case .success(.complete): results.count(captured: 1, complete: 1)
+                    case .success(.incomplete): results.count(captured: 1, complete: 0)
+                    case .success(.lost), .failure: break
+                    }
+                }
+            }
+            queue.waitUntilAllOperationsAreFinished()
+            let (captured, complete) = results.sums
+            print(
+                "[chaos] \(kernel), \(isWatched ? "kdump-hotplugd" : "nobody"): \(captured) of"
+                    + " \(count) captured, \(complete) complete")
+            return (captured, complete)
+        }
+
+        /// Lives through one storm.
+        private func outcome(of crash: Crash) throws -> Outcome {
+            let plan = crash.plan
+            let loading = plan.loading
+            let guest = try guest(
+                crash.kernel, crash.isWatched ? .watched(loading) : .loaded(loading))
+            let reserved = try guest.reservedMemory()
+            try guest.expect(
+                """
+                setsid -f sh -c 'sleep \(plan.crash); exec /tools/guest-probe crash' \
+                >/run/crash.log 2>&1 </dev/null
+                """)
+            guest.change(by: plan.changes, megabytes: plan.size)
+            let dump: Vmcore
+            do {
+                dump = try guest.dump()
+            } catch {
+                return .lost("\(error)")
+            }
+            guard let words = LastWords(in: guest.console) else {
+                throw GuestError.garbled("no last words: \(guest.console.suffix(400))")
+            }
+            return words.fault(of: dump, reserved: reserved).map { .incomplete($0) } ?? .complete
+        }
+
+        /// What several guests have come to.
+        private final class Results: @unchecked Sendable {
+            private let lock = NSLock()
+            private var captured = 0
+            private var complete = 0
+
+            var sums: (captured: Int, complete: Int) { lock.withLock { (captured, complete) } }
+
+            func count(captured: Int, complete: Int) {
+                lock.withLock {
+                    self.captured += captured
+                    self.complete += complete
+                }
+            }
+
+            func add(_ crash: String, _ result: Result<String, any Error>) {
+                switch result {
+                case .success(let text): print("[chaos] \(crash): \(text)")
+                case .failure(let error): print("[chaos] \(crash): FAILED: \(error)")
+                }
+            }
+        }
+    }
+}
