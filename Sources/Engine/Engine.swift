@@ -50,7 +50,7 @@ package struct Engine {
     /// When the event came that made us look, in microseconds of the caller's clock; `nil` if none did.
     private var eventTime: UInt64?
     /// What the machine looked like when the image last described just that; `nil` if it does not.
-    private var matched: Int?
+    private var matched: LiveView.Fingerprint?
 
     /// Since when every look has found the image stale, in microseconds of the caller's clock.
     private var staleSince: UInt64?
@@ -74,7 +74,9 @@ package struct Engine {
     /// The state that the caller saves after each reconciliation.
     package private(set) var savedState: SavedState
     /// Called just before every load, with what the next daemon must know if this one dies during
-    /// it; see ``SavedState/expectsImage``. A patch changes nothing else in it.
+    /// it.
+    ///
+    /// All that a patch changes in it is ``SavedState/expectsImage``.
     package var beforeLoad: (Loads.Kind, SavedState) -> Void = { _, _ in }
     /// Called when that load, or the trial of one, has ended.
     package var afterLoad: () -> Void = {}
@@ -148,7 +150,7 @@ extension Engine {
         seen.keepsUp = try keepsUp(seen)
         seen.ahead = ahead(of: view, report, kernelUpdates: seen.keepsUp == true)
         let isExact = seen.coverage.value?.isExact == true && seen.ahead == nil
-        matched = isExact && !view.isUnsettled ? view.fingerprint : nil
+        matched = isExact ? view.fingerprint : nil
         if let text = seen.image?.commandLine.value {
             savedState.commandLine = ResidentCommandLine.administrators(text)
         }
@@ -188,12 +190,14 @@ extension Engine {
         return Ahead(live, leaving: leaving, described: described, kernelUpdates: kernelUpdates)
     }
 
-    /// Whether nothing has changed since an image was seen that describes the machine exactly.
+    /// Whether nothing has changed since an image was seen that describes the machine exactly, and the one of
+    /// a moment later.
     ///
     /// It is asked for each event of a burst. What does not show in the memory map or in the CPUs, as an
     /// image that another program has loaded, is found by the look at the end of the burst.
     package var seesNothingNew: Bool {
-        matched.map { $0 == LiveView.fingerprint(below: root) } ?? false
+        guard let matched, let now = LiveView.fingerprint(below: root) else { return false }
+        return now.holdsAll(of: matched)
     }
 
     /// Asks the kernel's memory for the ranges of `crashkernel=…,cma`, once a boot.

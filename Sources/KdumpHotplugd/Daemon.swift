@@ -26,6 +26,8 @@ final class Daemon {
     private var last: Announcement?
     /// What has been done since the last announcement, and since when.
     private var untold: (outcome: Engine.Reconciliation, since: UInt64)?
+    /// When the last hotplug event came, in microseconds; `nil` before any.
+    private var lastEvent: UInt64?
     /// The verdict of the last announcement.
     private var toldVerdict: Verdict?
     private var alarms: (events: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
@@ -46,6 +48,11 @@ final class Daemon {
 
     /// How long to wait if something moved under a step of the digest, in microseconds.
     private static let digestPause: UInt64 = 10_000
+
+    /// How long without an event the digest is not computed, in microseconds.
+    ///
+    /// One that is begun and not finished before the next change of the machine is computed in vain.
+    private static let calm: UInt64 = 1_000_000
 
     /// How long a burst may go on before it is told what has been done, in microseconds.
     ///
@@ -164,6 +171,7 @@ final class Daemon {
 
     /// Notes that something may have changed now.
     private func follow() {
+        lastEvent = loop.now
         set(alarms?.events, at: looks.event(at: loop.now))
     }
 
@@ -173,6 +181,10 @@ final class Daemon {
     /// CPU.
     private func computeDigest() {
         guard looks.due == nil else { return sayReady() }
+        guard loop.now >= calmTime else {
+            set(alarms?.digest, at: calmTime)
+            return sayReady()
+        }
         let begin = loop.now
         let progress = engine.computeOwedDigest()
         // The daemon goes before everybody else, but not for this: half of the time is theirs.
@@ -184,6 +196,9 @@ final class Daemon {
         case .done: reconcile(.routine)
         }
     }
+
+    /// When the machine has been left alone for long enough to compute its image's digest.
+    private var calmTime: UInt64 { lastEvent.map { $0 + Daemon.calm } ?? 0 }
 
     /// Tells systemd that the start or the SIGHUP is done: the digest is computed, or has to wait
     /// for hotplug events.
@@ -302,7 +317,7 @@ final class Daemon {
         services.status(announcement.status)
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
         if engine.hasWork && looks.due == nil {
-            set(alarms?.digest, at: loop.now)
+            set(alarms?.digest, at: max(loop.now, calmTime))
         } else {
             sayReady()
         }

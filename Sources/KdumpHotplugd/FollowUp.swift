@@ -60,6 +60,8 @@ enum FollowUp: Equatable {
     private static func untilSettled(
         _ outcome: Engine.Reconciliation, on trigger: Trigger
     ) -> FollowUp {
+        // While events keep coming, a look follows anyway.
+        if trigger == .event { return .none }
         if outcome.look.observation.isUnsettled { return .poll(.unsettled) }
         return trigger == .hotplug ? .look(after: secondLook) : .none
     }

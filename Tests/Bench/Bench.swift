@@ -7,7 +7,7 @@ import Guest
 ///
 /// It judges nothing and asserts nothing: tables, ratios and plots are report/'s business.
 ///
-///     Bench DIRECTORY [windows|storms|blocks|growth|rest|profile|versions]...
+///     Bench DIRECTORY [windows|storms|changes|blocks|growth|rest|profile|versions]...
 ///
 /// `versions` wants another build of the daemon to compare with, so only who names it gets it.
 @main
@@ -29,6 +29,7 @@ struct Bench {
         guard let directory = arguments.first else { throw GuestError.refused("no directory") }
         let parts: [(name: String, measure: (Bench) throws -> Void)] = [
             ("windows", { try $0.windows() }), ("storms", { try $0.storms() }),
+            ("changes", { try $0.changes() }),
             ("blocks", { try $0.blocks() }),
             ("growth", { try $0.growth() }), ("rest", { try $0.rest() }),
             ("profile", { try $0.profile() }), ("versions", { try $0.versions() }),
@@ -63,8 +64,16 @@ struct Bench {
         }
         let few = [Way.nobody] + Way.daemons + [.fedora]
         try storm(.v6_1, .growth, dimms: 64, of: 1_024, few, table)
-        try storm(.v6_1, .random, dimms: 8, of: 256, few, table)
-        try storm(.v6_12, .random, dimms: 8, of: 256, [.nobody] + Way.daemons + [.kernel], table)
+    }
+
+    /// DIMMs that come and go.
+    private func changes() throws {
+        let table = try Table("changes", in: directory, columns: Storm.columns)
+        for kernel in Self.kernels {
+            let peer = kernel == .v6_1 ? Way.fedora : .kernel
+            try storm(
+                kernel, .random, dimms: 8, of: 256, [.nobody] + Way.daemons + [peer], table)
+        }
     }
 
     /// 16, 64, 256 and 1024 memory blocks of 128 MiB.

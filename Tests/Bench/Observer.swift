@@ -77,6 +77,8 @@ extension Machine {
             systemd-run -q --unit=watch --slice=watch -p StandardOutput=file:/run/watch \
             taskset -c \(settings.processors - 1) /tools/guest-probe watch \(pause) \(address)
             """)
+        // What the header has at first is what later changes are compared with.
+        if header != nil { try waitUntil("grep -q ^covers /run/watch") }
     }
 
     /// What has been seen since.

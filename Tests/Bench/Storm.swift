@@ -28,8 +28,9 @@ struct Storm {
         "locking_reads", "unprotected_us", "own_updates", "own_us", "loss", "stale_us",
         "stale_after_us", "cpu_us", "daemon_cpu_us", "udevd_cpu_us",
     ]
-    /// How long DIMMs come and go.
+    /// How long DIMMs come and go, and how long it is quiet at most between two of them.
     private static let time = Duration.seconds(10)
+    private static let longestPause = 0.4
 
     /// Where memory blocks are that large, in MiB.
     private static let block = 128
@@ -71,7 +72,7 @@ struct Storm {
             """)
     }
 
-    /// Plugs a DIMM in or out, whichever comes next, as soon as the last one is done.
+    /// Plugs DIMMs in or out, whichever comes next, and pauses in between.
     ///
     /// Each way meets the same order of changes.
     private func change(_ guest: Machine) throws {
@@ -79,6 +80,7 @@ struct Storm {
         var plugged: Set<Int> = []
         let begin = ContinuousClock.now
         while begin.duration(to: .now) < Self.time {
+            Thread.sleep(forTimeInterval: .random(in: 0...Self.longestPause, using: &dice))
             let index = Int.random(in: 0..<dimms, using: &dice)
             if plugged.remove(index) != nil {
                 try guest.hotRemove("dimm\(index)")

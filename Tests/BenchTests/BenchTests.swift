@@ -91,7 +91,7 @@ import Testing
             coverage: [covers(0, nil), covers(160, 10..<20), covers(290, 10..<30)])
         #expect(line.stale == [100...160, 200...290])
         #expect(line.staleTime == 150 && line.staleTimeAfterwards == 90)
-        #expect(line.loss == 150 / 190)
+        #expect(line.loss == 150.0 / 190)
     }
 
     @Test func `a load under way is stale even where the header has everything`() {

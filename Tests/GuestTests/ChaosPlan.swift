@@ -10,9 +10,11 @@ struct ChaosPlan {
     let crash: Double
     /// How many MiB each DIMM has.
     let size: Int
-    /// Which DIMM comes or goes next, whichever it can.
-    let changes: [Int]
+    /// Which DIMM comes or goes next, whichever it can, and how many seconds later.
+    let changes: [(dimm: Int, pause: Double)]
 
+    /// How long it is quiet at most between two changes, in seconds.
+    private static let longestPause = 0.4
     /// How many DIMMs there are at most.
     static let dimms = 6
 
@@ -22,7 +24,12 @@ struct ChaosPlan {
         var dice = SeededGenerator(seed: seed)
         crash = Double.random(in: 0.3...7, using: &dice)
         size = 128 * Int.random(in: 1...4, using: &dice)
-        changes = (0..<100).map { _ in Int.random(in: 0..<Self.dimms, using: &dice) }
+        changes = (0..<100).map { _ in
+            (
+                Int.random(in: 0..<Self.dimms, using: &dice),
+                Double.random(in: 0...Self.longestPause, using: &dice)
+            )
+        }
     }
 }
 

@@ -72,9 +72,9 @@ extension GuestTests {
             for seed in Self.seed..<Self.seed + UInt64(count) {
                 queue.addOperation {
                     let crash = Crash(kernel: kernel, seed: seed, isWatched: isWatched)
-                    let outcome = Result { try outcome(of: crash) }
-                    results.add(crash.description, outcome.map { "\($0)" })
-                    switch outcome {
+                    let result = Result { try outcome(of: crash) }
+                    results.add(crash.description, result.map { "\($0)" })
+                    switch result {
                     case .success(.complete): results.count(captured: 1, complete: 1)
                     case .success(.incomplete): results.count(captured: 1, complete: 0)
                     case .success(.lost), .failure: break

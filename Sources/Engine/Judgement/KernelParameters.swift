@@ -28,21 +28,17 @@ package struct KernelParameters: Equatable {
 
     /// Splits a line.
     package init(_ line: String) {
-        parameters = []
-        var text = ""
+        // As bytes, like the kernel: each look splits the line.
+        let bytes = Array(line.utf8)
         var isQuoted = false
-        for character in line {
-            if character == "\"" { isQuoted.toggle() }
-            if !isQuoted && " \t\n".contains(character) {
-                if !text.isEmpty { parameters.append(KernelParameters.parameter(text)) }
-                text = ""
-            } else {
-                text.append(character)
-            }
-        }
+        parameters = bytes.split { byte in
+            if byte == KernelParameters.quote { isQuoted.toggle() }
+            return !isQuoted && (byte == 0x20 || byte == 0x09 || byte == 0x0A)
+        }.map(KernelParameters.parameter)
         isClosed = !isQuoted
-        if !text.isEmpty { parameters.append(KernelParameters.parameter(text)) }
     }
+
+    private static let quote = UInt8(ascii: "\"")
 
     /// Splits a line; `nil` if a quote is not closed.
     init?(closed line: String) {
@@ -50,8 +46,11 @@ package struct KernelParameters: Equatable {
         guard isClosed else { return nil }
     }
 
-    private static func parameter(_ text: String) -> Parameter {
-        Parameter(text: text, bare: text.filter { $0 != "\"" })
+    private static func parameter(_ bytes: ArraySlice<UInt8>) -> Parameter {
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard bytes.contains(quote) else { return Parameter(text: text, bare: text) }
+        let bare = bytes.filter { $0 != quote }
+        return Parameter(text: text, bare: String(decoding: bare, as: UTF8.self))
     }
 
     /// The line again, with one space between two parameters.

@@ -4,7 +4,7 @@
 /// pure.
 ///
 /// A look takes no lock and costs no protection, only CPU time, so that is what is limited: a
-/// twentieth of one CPU, of which a minute can be saved up. A storm that lasts seconds is followed
+/// twentieth of one CPU, of which a hundred seconds can be saved up. A storm that lasts seconds is followed
 /// event by event; one that never ends is followed with the twentieth. Whether a look is followed by
 /// a load is for ``Loads`` to decide.
 ///
@@ -25,11 +25,11 @@ package struct Looks: Equatable {
     package static let defaultQuiet: UInt64 = 100_000
     /// The share of one CPU that looks may take: one in so many.
     private static let share: UInt64 = 20
-    /// How much CPU time can be saved up, in microseconds: the share of a minute.
+    /// How much CPU time can be saved up, in microseconds: the share of a hundred seconds.
     ///
-    /// 64 DIMMs that come within 15 s take 2 s of looks under emulation, and a tenth of that on real
-    /// machines.
-    private static let savings: Int64 = 3_000_000
+    /// 64 DIMMs that come within 15 s take 2 to 4 s of looks under emulation, and a tenth of that on
+    /// real machines.
+    private static let savings: Int64 = 5_000_000
     /// The longest time that a storm goes on without being taken stock of.
     ///
     /// What must wait for silence waits no longer than that: a load that is the last one, and a reload

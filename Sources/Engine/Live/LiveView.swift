@@ -15,7 +15,24 @@ package struct LiveView: Equatable {
     /// RAM that is in no memory block: it is coming or going.
     let absent: AddressRanges
     /// What tells this view from those before and after a hotplug; `nil` if nothing could be read.
-    let fingerprint: Int?
+    let fingerprint: Fingerprint?
+
+    /// What tells one state of the machine from others, as long as this process lives.
+    struct Fingerprint: Equatable {
+        /// Of the memory map and the present CPUs.
+        private let digest: Int
+        /// How many memory blocks there are, or something that grows and shrinks with them.
+        private let blocks: UInt64
+
+        fileprivate init(_ files: [[UInt8]], blocks: UInt64) {
+            (digest, self.blocks) = (files.hashValue, blocks)
+        }
+
+        /// Whether nothing has changed since `earlier`, except that blocks have come.
+        func holdsAll(of earlier: Fingerprint) -> Bool {
+            digest == earlier.digest && blocks >= earlier.blocks
+        }
+    }
 
     /// Looks at the machine below `root`.
     ///
@@ -60,16 +77,17 @@ package struct LiveView: Equatable {
         }
     }
 
-    /// What tells one state of the memory map and of the present CPUs from others, as long as this
-    /// process lives; `nil` if they cannot be read.
+    /// Takes the fingerprint of the machine below `root`; `nil` if it cannot be read.
     ///
-    /// Reading two files tells whether anything has changed at all, at a tenth of the price of a look.
-    static func fingerprint(below root: SystemRoot) -> Int? {
+    /// It tells whether anything has changed at all, at a tenth of the price of a look.
+    static func fingerprint(below root: SystemRoot) -> Fingerprint? {
         (try? root.bytes(of: SystemRoot.iomem)).flatMap { fingerprint(of: $0, below: root) }
     }
 
-    private static func fingerprint(of map: [UInt8], below root: SystemRoot) -> Int? {
-        (try? root.bytes(of: presentFile)).map { [map, $0].hashValue }
+    private static func fingerprint(of map: [UInt8], below root: SystemRoot) -> Fingerprint? {
+        (try? root.bytes(of: presentFile)).map { present in
+            Fingerprint([map, present], blocks: MemoryBlocks.links(below: root))
+        }
     }
 
     private static let presentFile = "/sys/devices/system/cpu/present"
@@ -129,9 +147,13 @@ package struct LiveView: Equatable {
                 AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan)))
         }
         let line = (try? root.line(of: "/proc/cmdline")).flatMap { $0 } ?? ""
-        let isWanted = KernelParameters(String(line)).parameters.contains { parameter in
-            parameter.name == "crashkernel" && parameter.value?.hasSuffix(",cma") == true
-        }
+        // Splitting the line takes long, and nearly no machine has such a range.
+        let mayBeWanted = line.utf8.contains(UInt8(ascii: ",")) && line.contains(",cma")
+        let isWanted =
+            mayBeWanted
+            && KernelParameters(String(line)).parameters.contains { parameter in
+                parameter.name == "crashkernel" && parameter.value?.hasSuffix(",cma") == true
+            }
         return isWanted ? untold() : .known(AddressRanges())
     }
 

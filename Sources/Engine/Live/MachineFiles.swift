@@ -79,6 +79,14 @@ extension SystemRoot {
         return found && status.st_mode & S_IFMT == S_IFREG
     }
 
+    /// The number of links to a file; 0 if it is not there.
+    ///
+    /// The corresponding C function is `stat`.
+    func links(to file: String) -> UInt64 {
+        var status = stat()
+        return unsafe stat(place(of: file), &status) == 0 ? UInt64(status.st_nlink) : 0
+    }
+
     /// The names in a directory, in no order and with `.` and `..`; none if it cannot be read.
     ///
     /// The corresponding C functions are `opendir` and `readdir`.

@@ -32,6 +32,11 @@ package struct MemoryBlocks {
         (self.root, self.size, self.numbers) = (root, size, Set(numbers))
     }
 
+    /// The number of links to the folder of the blocks; 0 if there is no such folder.
+    ///
+    /// It grows and shrinks with them (fs/kernfs/inode.c, `kernfs_refresh_inode`).
+    static func links(below root: SystemRoot) -> UInt64 { root.links(to: folder) }
+
     /// Returns the parts of `ranges` that are in no block: RAM that is being added or removed.
     ///
     /// The kernel lists RAM before it makes the blocks, and takes the blocks away before it lets go of

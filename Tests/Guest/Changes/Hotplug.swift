@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
+
 /// Plugging memory and CPUs in and out of a running guest.
 extension Machine {
     /// Plugs in a DIMM and returns where it lies in physical memory.
@@ -33,13 +35,13 @@ extension Machine {
         try control("object-del", ["id": "backend-\(id)"])
     }
 
-    /// Plugs DIMMs in and out, each as soon as the last one is done, until the guest says its last words;
-    /// the guest is of no use afterwards.
+    /// Plugs DIMMs in and out until the guest says its last words; the guest is of no use afterwards.
     ///
-    /// `order` says which of them comes or goes next.
-    package func change(by order: [Int], megabytes: Int) {
+    /// `order` says which of them comes or goes next, after how many seconds.
+    package func change(by order: [(dimm: Int, pause: Double)], megabytes: Int) {
         var plugged: Set<Int> = []
-        for index in order where !console.contains("last words: ") {
+        for (index, pause) in order where !console.contains("last words: ") {
+            Thread.sleep(forTimeInterval: pause)
             let id = "dimm-\(index)"
             if plugged.contains(index) {
                 // Where the guest refuses, or crashes meanwhile, it stays.
