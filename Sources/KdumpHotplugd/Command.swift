@@ -45,6 +45,11 @@ struct Command: ParsableCommand {
     @Option(help: "With --check: read the machine's files below this directory.")
     var root: String?
 
+    /// The version, without the name of the program.
+    static var version: String {
+        String(configuration.version.drop { $0 != " " }.dropFirst())
+    }
+
     /// The exit code of a daemon that is not root (EX_NOPERM of sysexits.h).
     private static let noPermission: Int32 = 77
 

@@ -23,6 +23,7 @@ final class Daemon {
     /// The trigger of the next look that needs no event.
     private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
+    private var tally: Tally
     private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var beginning: Alarm?
@@ -54,6 +55,7 @@ final class Daemon {
         uevents = try Uevents()
         let remembered = state.remembered()
         lastRefresh = remembered?.lastRefresh
+        tally = remembered?.tally ?? Tally()
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
             savedState: remembered?.engine ?? Engine.SavedState())
@@ -61,6 +63,7 @@ final class Daemon {
         engine.beat = { [unowned self] in services.alive() }
         // A write error is announced when the result of the load is recorded.
         engine.beforeLoad = { [unowned self] saved in
+            tally.beginLoad(at: loop.now)
             try? remember(saved)
             services.beginLoad()
         }
@@ -140,6 +143,7 @@ final class Daemon {
         var anything = false
         uevents.drain { notice in
             anything = true
+            tally.count(notice)
             guard notice == .lost else { return }
             journal.send(
                 .init(
@@ -211,6 +215,7 @@ final class Daemon {
 
     private func stop() {
         state.remove(StateDirectory.crashes)
+        state.remove(ReportMetrics.file)
         let status = "Stopping; the crash kernel stays as it is"
         journal.send(.init(.stopping, status))
         services.stopping(status: status)
@@ -242,6 +247,7 @@ final class Daemon {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
                 on: trigger, verifies: verifies, now: { loop.now })
+            tally.count(outcome, at: loop.now)
             if let refresh = outcome.refreshes.last {
                 lastRefresh = Report.LastRefresh(
                     method: Report.Method(refresh.method), time: Int(time(nil)),
@@ -330,19 +336,26 @@ final class Daemon {
         }
     }
 
-    /// Saves a report for unprivileged readers.
+    /// Saves a report for unprivileged readers, and as numbers for monitoring systems.
+    ///
+    /// Each is tried, whatever becomes of the other.
     private func tell(_ report: Report) throws(SystemError) {
         let last = State(
             time: Int(time(nil)), lifetime: LastReport.lifetime(scrub: settings.scrub),
-            report: report.withoutAddresses)
-        try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
+            report: report.withoutAddresses, tally: tally.settled(at: loop.now))
+        let numbers = Array(ReportMetrics.text(of: last).utf8)
+        let told = Result { () throws(SystemError) in
+            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
+        }
+        try state.write(numbers, as: ReportMetrics.file, mode: 0o644)
+        try told.get()
     }
 
     /// Saves the state for the next daemon.
     private func remember(_ saved: Engine.SavedState) throws(SystemError) {
         let remembered = Remembered(
             engine: saved, source: settings.source, patches: settings.patches,
-            lastRefresh: lastRefresh)
+            lastRefresh: lastRefresh, tally: tally)
         try state.write(
             ReportJSON.bytes(of: remembered), as: StateDirectory.savedState, mode: 0o600)
     }

@@ -21,7 +21,7 @@ struct Report: Codable, Equatable {
     }
 
     /// Whether the image is intact.
-    enum Integrity: String, Codable {
+    enum Integrity: String, Codable, CaseIterable {
         /// The digest was computed and matches.
         case verified
         /// It does not match: a crash would hang.

@@ -5,7 +5,8 @@ internal import Glibc
 
 /// `/run/kdump-hotplugd`: what the daemon leaves for unprivileged readers and for its next start.
 ///
-/// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is
+/// `state.json` is the last report without physical addresses, for everyone; `metrics.prom` is the
+/// same as numbers. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
 /// `crashes.json` is there as long as a daemon has not been told to stop. The running daemon locks
 /// `lock`. This type reads and writes; it decides nothing.
@@ -48,13 +49,19 @@ struct StateDirectory {
     /// - Throws: A `SystemError` of the call that failed.
     func write(_ bytes: [UInt8], as name: String, mode: mode_t) throws(SystemError) {
         let place = "\(path)/\(name)"
-        let draft = "\(path)/.\(name)"
+        // Not just a dot before the name: node_exporter reads whatever ends in .prom.
+        let draft = "\(path)/.\(name).new"
         do throws(SystemError) {
             try replace(place, with: bytes, by: draft, mode: mode)
         } catch {
             unsafe unlink(draft)
             unsafe unlink(place)
-            try replace(place, with: bytes, by: draft, mode: mode)
+            do throws(SystemError) {
+                try replace(place, with: bytes, by: draft, mode: mode)
+            } catch {
+                unsafe unlink(draft)
+                throw error
+            }
         }
     }
 
@@ -132,4 +139,6 @@ struct State: Codable, Equatable {
     var lifetime: Int?
     /// What it says.
     let report: Report
+    /// What the daemon had counted until then; missing in files of older versions.
+    var tally: Tally?
 }
