@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Testing
 
 @testable import Engine
@@ -107,19 +106,7 @@ extension DaemonTests {
 
         /// What `promtool check metrics` says.
         private func complaint(about text: String) throws -> String {
-            let (process, input, output) = (Process(), Pipe(), Pipe())
-            process.executableURL = URL(filePath: "/usr/bin/promtool")
-            process.arguments = ["check", "metrics"]
-            // Under umockdev-wrapper its library would be loaded into the tool.
-            process.environment = [:]
-            (process.standardInput, process.standardOutput) = (input, output)
-            process.standardError = output
-            try process.run()
-            try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
-            try input.fileHandleForWriting.close()
-            let said = try output.fileHandleForReading.readToEnd() ?? Data()
-            process.waitUntilExit()
-            return String(decoding: said, as: UTF8.self)
+            try Tool.run("/usr/bin/promtool", ["check", "metrics"], on: text).said
         }
     }
 }
