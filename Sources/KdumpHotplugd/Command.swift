@@ -24,6 +24,18 @@ struct Command: ParsableCommand {
     @Flag(help: "With --check: print one JSON object.")
     var json = false
 
+    @Flag(help: "With --check: print nothing; the exit code says it.")
+    var quiet = false
+
+    @Option(
+        help:
+            "With --check: what the exit code means: plugin, as above; npd, for node-problem-detector: 0 complete, 1 incomplete or none, 2 unknown."
+    )
+    var exit: ExitConvention?
+
+    @Flag(help: "Do not use colours, also on a terminal; NO_COLOR does the same.")
+    var noColor = false
+
     @Option(help: "The kernel that a reload loads (default: the one that the distribution loads).")
     var kernel: String?
 
@@ -56,6 +68,9 @@ struct Command: ParsableCommand {
     /// Rejects options that contradict each other.
     func validate() throws {
         if json && !check { throw ValidationError("--json needs --check.") }
+        if quiet && !check { throw ValidationError("--quiet needs --check.") }
+        if exit != nil && !check { throw ValidationError("--exit needs --check.") }
+        if quiet && json { throw ValidationError("--quiet and --json exclude each other.") }
         if root != nil && !check {
             throw ValidationError("--root needs --check: the daemon changes the real machine.")
         }
@@ -73,7 +88,7 @@ struct Command: ParsableCommand {
             let health = Check(
                 root: SystemRoot(root ?? "/"), source: settings.source,
                 patches: settings.patches ? nil : false)
-            throw ExitCode(health.run(asJSON: json))
+            throw ExitCode(health.run(form))
         }
         guard geteuid() == 0 else {
             Command.complain("the daemon must run as root: start kdump-hotplugd.service")
@@ -92,6 +107,14 @@ struct Command: ParsableCommand {
         }
     }
 
+    /// What the health check prints.
+    private var form: CheckForm {
+        CheckForm(
+            text: quiet ? .nothing : json ? .json : .lines, exits: exit ?? .plugin,
+            isForPeople: CheckForm.isTerminal,
+            wantsColour: !noColor && !CheckForm.environmentWantsPlain)
+    }
+
     private func settings() throws(Settings.Flaw) -> Settings {
         try Settings(
             kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle, scrub: scrub,
@@ -104,3 +127,5 @@ struct Command: ParsableCommand {
         _ = unsafe write(STDERR_FILENO, line, line.utf8.count)
     }
 }
+
+extension ExitConvention: ExpressibleByArgument {}

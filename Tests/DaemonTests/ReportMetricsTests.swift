@@ -8,6 +8,9 @@ import Testing
 extension DaemonTests {
     /// The numbers for Prometheus: right, complete, and readable by its own tool.
     @Suite struct ReportMetricsTests {
+        private static let packages = Result {
+            try Tool.unpacked("prometheus", "prometheus-node-exporter")
+        }
         private let daemon = Report.Daemon(
             running: true, pid: 1,
             lastRefresh: Report.LastRefresh(method: .patch, time: 1_700_000_000, window: 879))
@@ -106,7 +109,8 @@ extension DaemonTests {
 
         /// What `promtool check metrics` says.
         private func complaint(about text: String) throws -> String {
-            try Tool.run("/usr/bin/promtool", ["check", "metrics"], on: text).said
+            let packages = try Self.packages.get()
+            return try Tool.run(packages + "/usr/bin/promtool", ["check", "metrics"], on: text).said
         }
     }
 }
