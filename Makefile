@@ -110,7 +110,7 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0644 systemd/kdump-hotplugd.tmpfiles \
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/kdump-hotplugd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/kdump-hotplugd fleet/rules.yml fleet/icinga2.conf \
-	    fleet/node-problem-detector.json fleet/check.schema.json
+	    fleet/node-problem-detector.json fleet/check.schema.json fleet/history.schema.json
 	install -D -m 0644 man/kdump-hotplugd.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \

@@ -21,7 +21,10 @@ struct Command: ParsableCommand {
     @Flag(help: "Report what a crash now would leave, and exit.")
     var check = false
 
-    @Flag(help: "With --check: print one JSON object.")
+    @Flag(help: "Print what has happened to the crash kernel, and exit.")
+    var history = false
+
+    @Flag(help: "With --check or --history: print one JSON object.")
     var json = false
 
     @Flag(help: "With --check: print nothing; the exit code says it.")
@@ -54,7 +57,7 @@ struct Command: ParsableCommand {
     @Flag(help: "Never patch; always reload the whole crash kernel.")
     var noPatch = false
 
-    @Option(help: "With --check: read the machine's files below this directory.")
+    @Option(help: "With --check or --history: read the machine's files below this directory.")
     var root: String?
 
     /// The version, without the name of the program.
@@ -67,12 +70,16 @@ struct Command: ParsableCommand {
 
     /// Rejects options that contradict each other.
     func validate() throws {
-        if json && !check { throw ValidationError("--json needs --check.") }
+        if json && !check && !history {
+            throw ValidationError("--json needs --check or --history.")
+        }
+        if check && history { throw ValidationError("--check and --history exclude each other.") }
         if quiet && !check { throw ValidationError("--quiet needs --check.") }
         if exit != nil && !check { throw ValidationError("--exit needs --check.") }
         if quiet && json { throw ValidationError("--quiet and --json exclude each other.") }
-        if root != nil && !check {
-            throw ValidationError("--root needs --check: the daemon changes the real machine.")
+        if root != nil && !check && !history {
+            throw ValidationError(
+                "--root needs --check or --history: the daemon changes the real machine.")
         }
         do {
             _ = try settings()
@@ -84,6 +91,9 @@ struct Command: ParsableCommand {
     /// Runs the health check or the daemon.
     func run() throws {
         let settings = try settings()
+        if history {
+            throw ExitCode(HistoryCheck.run(below: SystemRoot(root ?? "/"), asJSON: json))
+        }
         if check {
             let health = Check(
                 root: SystemRoot(root ?? "/"), source: settings.source,
@@ -122,7 +132,7 @@ struct Command: ParsableCommand {
     }
 
     /// Writes one sentence to standard error.
-    private static func complain(_ sentence: String) {
+    static func complain(_ sentence: String) {
         let line = "kdump-hotplugd: \(sentence)\n"
         _ = unsafe write(STDERR_FILENO, line, line.utf8.count)
     }

@@ -24,6 +24,8 @@ final class Daemon {
     private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
     private var tally: Tally
+    /// The verdict of the last entry in the history; `nil` if this daemon has made none.
+    private var lastNoted: Severity?
     private var last: Announcement?
     private var alarms: (burst: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var beginning: Alarm?
@@ -216,6 +218,7 @@ final class Daemon {
     private func stop() {
         state.remove(StateDirectory.crashes)
         state.remove(ReportMetrics.file)
+        note(.stop(at: Int(time(nil))))
         let status = "Stopping; the crash kernel stays as it is"
         journal.send(.init(.stopping, status))
         services.stopping(status: status)
@@ -261,10 +264,14 @@ final class Daemon {
             burst.cost = Burst.Cost(of: ways, given: outcome.look.observation.support)
             let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
             record(outcome.look, assessment, ways)
-            return (Announcement(of: outcome, assessment), FollowUp(after: outcome, on: trigger))
+            let announcement = Announcement(of: outcome, assessment)
+            note(
+                .init(of: outcome, announcement, on: trigger, after: lastNoted, at: Int(time(nil))))
+            return (announcement, FollowUp(after: outcome, on: trigger))
         } catch {
             let report = Report(Assessment(unreadable: error), daemon: me)
             save { () throws(SystemError) in try tell(report) }
+            note(.init(unreadable: .init(unreadable: error), after: lastNoted, at: Int(time(nil))))
             return (Announcement(unreadable: error), .retry(.stale))
         }
     }
@@ -349,6 +356,18 @@ final class Daemon {
         }
         try state.write(numbers, as: ReportMetrics.file, mode: 0o644)
         try told.get()
+    }
+
+    /// Adds an entry to the history, if there is one.
+    private func note(_ entry: History.Entry?) {
+        guard let entry else { return }
+        lastNoted = entry.verdict
+        let old = state.read(History.file).flatMap { ReportJSON.value(History.self, from: $0) }
+        let history = (old ?? History()).adding(entry)
+        save { () throws(SystemError) in
+            try state.write(
+                ReportJSON.bytes(of: history), as: History.file, mode: 0o644, stayTrue: true)
+        }
     }
 
     /// Saves the state for the next daemon.
