@@ -101,9 +101,10 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
 	    udev/mask-reload-rules systemd/share-load-lock
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' \
-	    systemd/kdump-hotplugd.service \
-	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/kdump-hotplugd.service
+	for unit in kdump-hotplugd.service kdump-hotplugd-report.socket kdump-hotplugd-report@.service; do \
+	    sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' systemd/$$unit \
+	        >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; \
+	done
 	install -D -m 0644 systemd/kdump-hotplugd.catalog \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/catalog/kdump-hotplugd.catalog
 	install -D -m 0644 systemd/kdump-hotplugd.default $(DESTDIR)/etc/default/kdump-hotplugd

@@ -36,6 +36,10 @@ struct Command: ParsableCommand {
     )
     var exit: ExitConvention?
 
+    @Flag(
+        help: "Answer systemd-report on standard input and output; a socket unit starts this.")
+    var reportVarlink = false
+
     @Flag(help: "Do not use colours, also on a terminal; NO_COLOR does the same.")
     var noColor = false
 
@@ -73,6 +77,9 @@ struct Command: ParsableCommand {
         if json && !check && !history {
             throw ValidationError("--json needs --check or --history.")
         }
+        if reportVarlink && (check || history) {
+            throw ValidationError("--report-varlink excludes --check and --history.")
+        }
         if check && history { throw ValidationError("--check and --history exclude each other.") }
         if quiet && !check { throw ValidationError("--quiet needs --check.") }
         if exit != nil && !check { throw ValidationError("--exit needs --check.") }
@@ -90,6 +97,7 @@ struct Command: ParsableCommand {
 
     /// Runs the health check or the daemon.
     func run() throws {
+        if reportVarlink { throw ExitCode(MetricsConnection.run()) }
         let settings = try settings()
         if history {
             throw ExitCode(HistoryCheck.run(below: SystemRoot(root ?? "/"), asJSON: json))
