@@ -115,6 +115,34 @@ extension DaemonTests {
             #expect(line.utf8.count <= 80 && line.utf8.count > 75 && !line.contains("\n"))
         }
 
+        private struct Monitor: Decodable {
+            struct Condition: Decodable { let type: String }
+            struct Rule: Decodable {
+                let type: String
+                let condition: String
+                let path: String
+                let args: [String]
+            }
+            let plugin: String
+            let conditions: [Condition]
+            let rules: [Rule]
+        }
+
+        @Test func theConfigurationOfNodeProblemDetectorRuns() throws {
+            let file = try SystemRoot(repository("fleet")).bytes(of: "/node-problem-detector.json")
+            let monitor = try #require(ReportJSON.value(Monitor.self, from: file))
+            #expect(monitor.plugin == "custom")
+            #expect(monitor.conditions.map(\.type) == ["KernelDumpIncomplete"])
+            #expect(monitor.rules.count == 1)
+            let rule = try #require(monitor.rules.first)
+            #expect(rule.type == "permanent" && rule.condition == "KernelDumpIncomplete")
+            #expect(rule.path == "/usr/sbin/kdump-hotplugd")
+            let (status, said) = try Tool.run(
+                repository(".build/debug/kdump-hotplugd"), rule.args + ["--root", "/var/empty"])
+            #expect(
+                status == 1 && said.utf8.count <= 81 && said.hasPrefix("CRITICAL - "), "\(said)")
+        }
+
         /// The parser of Monitoring::Plugin, which other plugins are made with, reads the numbers; it
         /// writes the range 0:0 as 0.
         @Test func anotherProgramReadsTheNumbers() throws {
