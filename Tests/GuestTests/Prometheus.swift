@@ -19,7 +19,9 @@ final class Prometheus {
     /// Prometheus ends with this object, and also if the tests are killed.
     private let lifeline = Pipe()
 
-    private static let watcher = #""$@" </dev/null & read -r _; kill -KILL $!; wait $!"#
+    /// It does not wait for the end of what it has killed: threads of a test run have SIGCHLD blocked, and
+    /// a shell that inherits that waits for ever.
+    private static let watcher = #""$@" </dev/null & read -r _; kill -KILL $!"#
 
     /// Debian's Prometheus and node_exporter, unpacked.
     static let packages = Result { () throws -> String in
