@@ -138,7 +138,7 @@ extension DaemonTests {
             #expect(rule.type == "permanent" && rule.condition == "KernelDumpIncomplete")
             #expect(rule.path == "/usr/sbin/kdump-hotplugd")
             let (status, said) = try Tool.run(
-                repository(".build/debug/kdump-hotplugd"), rule.args + ["--root", "/var/empty"])
+                Tool.daemon, rule.args + ["--root", "/var/empty"])
             #expect(
                 status == 1 && said.utf8.count <= 81 && said.hasPrefix("CRITICAL - "), "\(said)")
         }
@@ -171,7 +171,7 @@ extension DaemonTests {
 
         /// `negate` of the monitoring plugins runs a plugin and swaps its states.
         @Test func aPluginOfOthersRunsIt() throws {
-            let program = repository(".build/debug/kdump-hotplugd")
+            let program = Tool.daemon
             let check = [program, "--check", "--root", "/var/empty"]
             let (status, said) = try Tool.run(
                 "/usr/lib/nagios/plugins/negate", ["-s", "-o", "CRITICAL", "-c", "OK"] + check)

@@ -152,7 +152,7 @@ extension DaemonTests {
         @Test func aHistoryThatIsNoneIsSaidToBe() throws {
             let machine = try FakeMachine()
             let root = machine.systemRoot
-            let program = repository(".build/debug/kdump-hotplugd")
+            let program = Tool.daemon
             func print(_ options: String...) throws -> (status: Int32, said: String) {
                 try Tool.run(program, ["--history", "--root", root.prefix] + options)
             }

@@ -106,7 +106,7 @@ extension DaemonTests {
 
         /// The process that systemd starts: requests in pieces, several at once, and ones too long.
         @Test func aConnectionIsServedToItsEnd() throws {
-            let program = repository(".build/debug/kdump-hotplugd")
+            let program = Tool.daemon
             func talk(_ text: String) throws -> (status: Int32, said: String) {
                 try Tool.run(program, ["--report-varlink"], on: text)
             }
