@@ -74,9 +74,9 @@ extension GuestTests {
             let families = try guest.expect(
                 "varlinkctl --more call \(socket) io.systemd.Metrics.Describe {}")
             #expect(families.contains("counter"))
-            #expect(
-                try guest.expect("varlinkctl introspect \(socket) io.systemd.Metrics")
-                    .contains("method Describe"))
+            // systemd 257 does not know the type `any`, and shows the text as it is.
+            let form = try guest.run("varlinkctl introspect \(socket) io.systemd.Metrics")
+            #expect(form.output.contains("method Describe"))
             #expect(
                 try guest.run("varlinkctl call \(socket) io.systemd.Metrics.Foo {}").status != 0)
         }
