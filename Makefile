@@ -41,11 +41,12 @@ check: lint test-unit payload ## Check what a change may have broken, in three m
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
-	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/house-rules .ci/run .ci/tests .ci/unit \
+	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests .ci/unit .ci/unpacked \
 	    packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
 	    packaging/deb/postinst packaging/rpm/make.sh \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
+	.ci/fleet
 
 test-unit: dependencies ## Run the tests that need no guest
 	$(SWIFT) build --build-tests
@@ -104,12 +105,17 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
 	    udev/mask-reload-rules systemd/share-load-lock
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' \
-	    systemd/kdump-hotplugd.service \
-	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/kdump-hotplugd.service
+	for unit in kdump-hotplugd.service kdump-hotplugd-report.socket kdump-hotplugd-report@.service; do \
+	    sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' systemd/$$unit \
+	        >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; \
+	done
 	install -D -m 0644 systemd/kdump-hotplugd.catalog \
 	    $(DESTDIR)$(PREFIX)/lib/systemd/catalog/kdump-hotplugd.catalog
 	install -D -m 0644 systemd/kdump-hotplugd.default $(DESTDIR)/etc/default/kdump-hotplugd
+	install -D -m 0644 systemd/kdump-hotplugd.tmpfiles \
+	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/kdump-hotplugd.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/kdump-hotplugd fleet/rules.yml fleet/icinga2.conf \
+	    fleet/node-problem-detector.json fleet/check.schema.json fleet/history.schema.json
 	install -D -m 0644 man/kdump-hotplugd.8 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \

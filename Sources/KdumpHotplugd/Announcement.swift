@@ -11,7 +11,7 @@ struct Announcement: Equatable {
     /// How bad the state is now, and why.
     let assessment: Assessment
     /// What was done, in lower case; `nil` if nothing was.
-    private let action: String?
+    let action: String?
     private let facts: [Journal.Field: String]
 
     /// The status line of the service.
@@ -140,7 +140,7 @@ struct Announcement: Equatable {
     }
 
     /// One word for a verdict, for the field KDUMP_STATE.
-    private static func word(for verdict: Verdict) -> String {
+    static func word(for verdict: Verdict) -> String {
         switch verdict {
         case .unsupported: "unsupported"
         case .nothingReserved: "nothing-reserved"

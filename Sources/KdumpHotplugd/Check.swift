@@ -23,30 +23,27 @@ struct Check {
         state = StateDirectory(below: root)
     }
 
+    /// What a check has found.
+    struct Finding {
+        let report: Report
+        /// A line for people that names its source.
+        var note: [String] = []
+        /// How old the report is, in seconds; `nil` if there is none.
+        var age: Int? = 0
+        /// How old it may be, in seconds.
+        var lifetime = LastReport.usualLifetime
+    }
+
     /// Prints the report and returns the exit code.
-    func run(asJSON: Bool) -> Int32 {
+    func run(_ form: CheckForm) -> Int32 {
         let now = Int(time(nil))
-        let (report, note) = report(now: now)
-        if asJSON {
-            print(String(decoding: ReportJSON.bytes(of: report, pretty: true), as: UTF8.self))
-        } else {
-            let lines = ReportText.lines(of: report, now: now, inColour: Check.isTerminal)
-            print((lines + note).joined(separator: "\n"))
-        }
-        return report.verdict.exitCode
+        let finding = finding(now: now)
+        if let output = form.output(of: finding, now: now) { print(output) }
+        return form.exits.code(for: finding.report.verdict)
     }
 
-    /// Whether standard output is a terminal whose user has not asked for plain text.
-    ///
-    /// The corresponding C functions are `isatty` and `getenv`; NO_COLOR is the custom of
-    /// no-color.org.
-    private static var isTerminal: Bool {
-        let wantsPlain = unsafe getenv("NO_COLOR") != nil
-        return isatty(STDOUT_FILENO) == 1 && !wantsPlain
-    }
-
-    /// The report, and a line for people that names its source.
-    private func report(now: Int) -> (Report, note: [String]) {
+    /// Looks, or asks the daemon's last report.
+    private func finding(now: Int) -> Finding {
         let pid = state.runningDaemon()
         guard geteuid() == 0 || !root.prefix.isEmpty else { return lastReport(now: now, pid: pid) }
         let remembered = state.remembered()
@@ -64,17 +61,18 @@ struct Check {
             let found = engine.ways(given: look)
             let ways = isKnown ? found : found.withoutSettings
             let assessment = Assessment(of: look, ways: ways, daemonRuns: daemon.running)
-            return (Report(of: look, assessment, ways: ways, daemon: daemon), [])
+            return Finding(report: Report(of: look, assessment, ways: ways, daemon: daemon))
         } catch {
-            return (Report(Assessment(unreadable: error), daemon: daemon), [])
+            return Finding(report: Report(Assessment(unreadable: error), daemon: daemon))
         }
     }
 
     /// The report that the daemon made last.
-    private func lastReport(now: Int, pid: Int32?) -> (Report, note: [String]) {
+    private func lastReport(now: Int, pid: Int32?) -> Finding {
         let state = state.read("state.json").flatMap { ReportJSON.value(State.self, from: $0) }
         let last = LastReport(state, now: now, pid: pid)
-        return (last.report, last.note)
+        return Finding(
+            report: last.report, note: last.note, age: last.age, lifetime: last.lifetime)
     }
 }
 

@@ -21,8 +21,27 @@ struct Command: ParsableCommand {
     @Flag(help: "Report what a crash now would leave, and exit.")
     var check = false
 
-    @Flag(help: "With --check: print one JSON object.")
+    @Flag(help: "Print what has happened to the crash kernel, and exit.")
+    var history = false
+
+    @Flag(help: "With --check or --history: print one JSON object.")
     var json = false
+
+    @Flag(help: "With --check: print nothing; the exit code says it.")
+    var quiet = false
+
+    @Option(
+        help:
+            "With --check: what the exit code means: plugin, as above; npd, for node-problem-detector: 0 complete, 1 incomplete or none, 2 unknown."
+    )
+    var exit: ExitConvention?
+
+    @Flag(
+        help: "Answer systemd-report on standard input and output; a socket unit starts this.")
+    var reportVarlink = false
+
+    @Flag(help: "Do not use colours, also on a terminal; NO_COLOR does the same.")
+    var noColor = false
 
     @Option(help: "The kernel that a reload loads (default: the one that the distribution loads).")
     var kernel: String?
@@ -42,17 +61,32 @@ struct Command: ParsableCommand {
     @Flag(help: "Never patch; always reload the whole crash kernel.")
     var noPatch = false
 
-    @Option(help: "With --check: read the machine's files below this directory.")
+    @Option(help: "With --check or --history: read the machine's files below this directory.")
     var root: String?
+
+    /// The version, without the name of the program.
+    static var version: String {
+        String(configuration.version.drop { $0 != " " }.dropFirst())
+    }
 
     /// The exit code of a daemon that is not root (EX_NOPERM of sysexits.h).
     private static let noPermission: Int32 = 77
 
     /// Rejects options that contradict each other.
     func validate() throws {
-        if json && !check { throw ValidationError("--json needs --check.") }
-        if root != nil && !check {
-            throw ValidationError("--root needs --check: the daemon changes the real machine.")
+        if json && !check && !history {
+            throw ValidationError("--json needs --check or --history.")
+        }
+        if reportVarlink && (check || history) {
+            throw ValidationError("--report-varlink excludes --check and --history.")
+        }
+        if check && history { throw ValidationError("--check and --history exclude each other.") }
+        if quiet && !check { throw ValidationError("--quiet needs --check.") }
+        if exit != nil && !check { throw ValidationError("--exit needs --check.") }
+        if quiet && json { throw ValidationError("--quiet and --json exclude each other.") }
+        if root != nil && !check && !history {
+            throw ValidationError(
+                "--root needs --check or --history: the daemon changes the real machine.")
         }
         do {
             _ = try settings()
@@ -63,12 +97,16 @@ struct Command: ParsableCommand {
 
     /// Runs the health check or the daemon.
     func run() throws {
+        if reportVarlink { throw ExitCode(MetricsConnection.run()) }
         let settings = try settings()
+        if history {
+            throw ExitCode(HistoryCheck.run(below: SystemRoot(root ?? "/"), asJSON: json))
+        }
         if check {
             let health = Check(
                 root: SystemRoot(root ?? "/"), source: settings.source,
                 patches: settings.patches ? nil : false)
-            throw ExitCode(health.run(asJSON: json))
+            throw ExitCode(health.run(form))
         }
         guard geteuid() == 0 else {
             Command.complain("the daemon must run as root: start kdump-hotplugd.service")
@@ -87,6 +125,14 @@ struct Command: ParsableCommand {
         }
     }
 
+    /// What the health check prints.
+    private var form: CheckForm {
+        CheckForm(
+            text: quiet ? .nothing : json ? .json : .lines, exits: exit ?? .plugin,
+            isForPeople: CheckForm.isTerminal,
+            wantsColour: !noColor && !CheckForm.environmentWantsPlain)
+    }
+
     private func settings() throws(Settings.Flaw) -> Settings {
         try Settings(
             kernel: kernel, initrd: initrd, commandLine: commandLine, settle: settle, scrub: scrub,
@@ -94,8 +140,10 @@ struct Command: ParsableCommand {
     }
 
     /// Writes one sentence to standard error.
-    private static func complain(_ sentence: String) {
+    static func complain(_ sentence: String) {
         let line = "kdump-hotplugd: \(sentence)\n"
         _ = unsafe write(STDERR_FILENO, line, line.utf8.count)
     }
 }
+
+extension ExitConvention: ExpressibleByArgument {}

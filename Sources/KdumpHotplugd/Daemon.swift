@@ -23,6 +23,9 @@ final class Daemon {
     /// The trigger of the next look that needs no event.
     private var nextTrigger: Trigger = .routine
     private var lastRefresh: Report.LastRefresh?
+    private var tally: Tally
+    /// The verdict of the last entry in the history; `nil` if this daemon has made none.
+    private var lastNoted: Severity?
     private var last: Announcement?
     /// What has been done since the last announcement, and since when.
     private var untold: (outcome: Engine.Reconciliation, since: UInt64)?
@@ -71,6 +74,7 @@ final class Daemon {
         uevents = try Uevents()
         let remembered = state.remembered()
         lastRefresh = remembered?.lastRefresh
+        tally = remembered?.tally ?? Tally()
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
             savedState: remembered?.engine ?? Engine.SavedState())
@@ -78,6 +82,7 @@ final class Daemon {
         engine.beat = { [unowned self] in services.alive() }
         // A write error is announced when the result of the load is recorded.
         engine.beforeLoad = { [unowned self] kind, saved in
+            tally.beginLoad(at: loop.now)
             // All that a patch changes in the saved state is that an image is expected.
             if kind == .reload || last == nil || (try? state.make(StateDirectory.mark)) == nil {
                 try? remember(saved)
@@ -160,6 +165,7 @@ final class Daemon {
         var anything = false
         uevents.drain { notice in
             anything = true
+            tally.count(notice)
             guard notice == .lost else { return }
             journal.send(
                 .init(
@@ -249,6 +255,8 @@ final class Daemon {
     private func stop() {
         if let untold { tell(untold.outcome, on: .hotplug) }
         state.remove(StateDirectory.crashes)
+        state.remove(ReportMetrics.file)
+        note(.stop(at: Int(time(nil))))
         let status = "Stopping; the crash kernel stays as it is"
         journal.send(.init(.stopping, status))
         services.stopping(status: status)
@@ -265,7 +273,7 @@ final class Daemon {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
                 on: trigger, since: since, verifies: verifies, now: { loop.now })
-            note(outcome)
+            count(outcome)
             schedule(FollowUp(after: outcome, on: trigger), on: trigger)
             // Polls for what is half done come every few milliseconds, and mostly find nothing.
             if again, untold == nil, outcome.isNothing(after: toldVerdict) { return }
@@ -281,13 +289,16 @@ final class Daemon {
         } catch {
             let report = Report(Assessment(unreadable: error), daemon: me)
             save { () throws(SystemError) in try tell(report) }
-            announce(Announcement(unreadable: error), on: trigger, again: again)
+            let announcement = Announcement(unreadable: error)
+            note(.init(unreadable: announcement.assessment, after: lastNoted, at: Int(time(nil))))
+            announce(announcement, on: trigger, again: again)
             schedule(.retry(.stale), on: trigger)
         }
     }
 
-    /// Notes what the next steps depend on.
-    private func note(_ outcome: Engine.Reconciliation) {
+    /// Counts what was done, and notes what the next steps depend on.
+    private func count(_ outcome: Engine.Reconciliation) {
+        tally.count(outcome, at: loop.now)
         if let refresh = outcome.refreshes.last {
             lastRefresh = Report.LastRefresh(
                 method: Report.Method(refresh.method), time: Int(time(nil)),
@@ -306,7 +317,9 @@ final class Daemon {
         let ways = engine.ways(given: outcome.look)
         let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
         record(outcome.look, assessment, ways)
-        announce(Announcement(of: outcome, assessment), on: trigger, again: again)
+        let announcement = Announcement(of: outcome, assessment)
+        note(.init(of: outcome, announcement, on: trigger, after: lastNoted, at: Int(time(nil))))
+        announce(announcement, on: trigger, again: again)
     }
 
     private func announce(_ announcement: Announcement, on trigger: Trigger, again: Bool) {
@@ -395,19 +408,38 @@ final class Daemon {
         }
     }
 
-    /// Saves a report for unprivileged readers.
+    /// Saves a report for unprivileged readers, and as numbers for monitoring systems.
+    ///
+    /// Each is tried, whatever becomes of the other.
     private func tell(_ report: Report) throws(SystemError) {
         let last = State(
             time: Int(time(nil)), lifetime: LastReport.lifetime(scrub: settings.scrub),
-            report: report.withoutAddresses)
-        try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
+            report: report.withoutAddresses, tally: tally.settled(at: loop.now))
+        let numbers = Array(ReportMetrics.text(of: last).utf8)
+        let told = Result { () throws(SystemError) in
+            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
+        }
+        try state.write(numbers, as: ReportMetrics.file, mode: 0o644)
+        try told.get()
+    }
+
+    /// Adds an entry to the history, if there is one.
+    private func note(_ entry: History.Entry?) {
+        guard let entry else { return }
+        lastNoted = entry.verdict
+        let old = state.read(History.file).flatMap { ReportJSON.value(History.self, from: $0) }
+        let history = (old ?? History()).adding(entry)
+        save { () throws(SystemError) in
+            try state.write(
+                ReportJSON.bytes(of: history), as: History.file, mode: 0o644, stayTrue: true)
+        }
     }
 
     /// Saves the state for the next daemon.
     private func remember(_ saved: Engine.SavedState) throws(SystemError) {
         let remembered = Remembered(
             engine: saved, source: settings.source, patches: settings.patches,
-            lastRefresh: lastRefresh)
+            lastRefresh: lastRefresh, tally: tally)
         try state.write(
             ReportJSON.bytes(of: remembered), as: StateDirectory.savedState, mode: 0o600)
         state.remove(StateDirectory.mark)

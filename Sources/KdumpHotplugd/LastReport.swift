@@ -12,6 +12,10 @@ struct LastReport {
     let report: Report
     /// A line for people that says where it comes from.
     let note: [String]
+    /// How old it is, in seconds; `nil` if there is none.
+    let age: Int?
+    /// How old it may be, in seconds.
+    let lifetime: Int
 
     /// How long a report is valid if it does not say so itself, in seconds.
     static let usualLifetime = lifetime(scrub: 0)
@@ -26,6 +30,8 @@ struct LastReport {
     /// Uses the daemon's last state, if there is any, at the time `now` in seconds since 1970;
     /// `pid` is the process id of the running daemon.
     init(_ state: State?, now: Int, pid: Int32?) {
+        age = state.map { max(0, now - $0.time) }
+        lifetime = state?.lifetime ?? LastReport.usualLifetime
         let reason: String
         switch (state, pid) {
         case (nil, nil):

@@ -15,6 +15,8 @@ struct Remembered: Codable, Equatable {
     let patches: Bool?
     /// The last refresh.
     let lastRefresh: Report.LastRefresh?
+    /// What it has counted; missing in files of older versions.
+    var tally: Tally?
 }
 
 extension Remembered {
@@ -24,5 +26,6 @@ extension Remembered {
         source = try? values.decode(ImageSource.self, forKey: .source)
         patches = try? values.decode(Bool.self, forKey: .patches)
         lastRefresh = try? values.decode(Report.LastRefresh.self, forKey: .lastRefresh)
+        tally = try? values.decode(Tally.self, forKey: .tally)
     }
 }

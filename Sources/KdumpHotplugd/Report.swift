@@ -7,6 +7,9 @@ internal import Engine
 /// Its property names are the keys of `--check --json` (see the man page). It judges nothing:
 /// `Assessment` does, and `ReportText` and `ReportJSON` write it.
 struct Report: Codable, Equatable {
+    /// The version of the schema of what this program writes.
+    static let schemaVersion = 1
+
     /// A run of physical addresses.
     struct Range: Codable, Equatable {
         /// The first address, in hexadecimal; left out for unprivileged readers.
@@ -21,7 +24,7 @@ struct Report: Codable, Equatable {
     }
 
     /// Whether the image is intact.
-    enum Integrity: String, Codable {
+    enum Integrity: String, Codable, CaseIterable {
         /// The digest was computed and matches.
         case verified
         /// It does not match: a crash would hang.
@@ -121,6 +124,10 @@ struct Report: Codable, Equatable {
         var lastRefresh: LastRefresh?
     }
 
+    /// The version of `fleet/check.schema.json`; missing in files of older daemons.
+    ///
+    /// Keys may be added within a version, and neither renamed nor removed.
+    var version: Int? = Report.schemaVersion
     let verdict: Severity
     var summary: String
     /// Whether a crash kernel is loaded; left out if that is unknown.

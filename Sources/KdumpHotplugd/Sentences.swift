@@ -148,6 +148,14 @@ enum Sentences {
         }
     }
 
+    /// Replaces every ASCII control character by a space: a file's name may have a line break in it.
+    static func onOneLine(_ text: String) -> String {
+        let harmless = text.unicodeScalars.map { scalar in
+            scalar.value < 0x20 || scalar.value == 0x7F ? " " : scalar
+        }
+        return String(String.UnicodeScalarView(harmless))
+    }
+
     /// Makes the first letter a capital.
     static func capitalised(_ words: String) -> String {
         words.prefix(1).uppercased() + words.dropFirst()

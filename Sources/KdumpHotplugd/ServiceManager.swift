@@ -74,10 +74,7 @@ struct ServiceManager {
     /// space: a file name in a sentence must not be able to say `READY=1`. Everybody can read the
     /// line, so addresses are taken out.
     static func assignment(ofStatus status: String) -> String {
-        let harmless = Sentences.withoutAddresses(status).unicodeScalars.map { scalar in
-            scalar.value < 0x20 || scalar.value == 0x7F ? " " : scalar
-        }
-        return "STATUS=" + String(String.UnicodeScalarView(harmless))
+        "STATUS=" + Sentences.onOneLine(Sentences.withoutAddresses(status))
     }
 
     /// Sends assignments as one message.

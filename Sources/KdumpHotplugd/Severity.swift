@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How bad the state is, in the words and exit codes of monitoring plugins.
-enum Severity: String, Codable {
+enum Severity: String, Codable, CaseIterable {
     /// A crash now would leave a complete dump.
     case ok = "OK"
     /// The same, but somebody should do something.

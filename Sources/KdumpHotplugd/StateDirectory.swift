@@ -5,7 +5,8 @@ internal import Glibc
 
 /// `/run/kdump-hotplugd`: what the daemon leaves for unprivileged readers and for its next start.
 ///
-/// `state.json` is the last report without physical addresses, for everyone. `saved-state.json` is
+/// `state.json` is the last report without physical addresses, for everyone; `metrics.prom` is the
+/// same as numbers. `history.json` is what has happened. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
 /// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a patch
 /// until the state of the engine is written again. The running daemon locks `lock`. This type reads and writes; it decides nothing.
@@ -57,19 +58,29 @@ struct StateDirectory {
     /// Writes a file so that a reader sees either the old or the new contents.
     ///
     /// If there is no room for both, the old contents are removed first. If the new ones cannot be
-    /// written even so, nothing is left: the old ones are no longer true.
+    /// written even so, nothing is left: the old ones are no longer true. Those that `stayTrue` are kept
+    /// instead.
     ///
     /// The corresponding C function is `unlink`.
     /// - Throws: A `SystemError` of the call that failed.
-    func write(_ bytes: [UInt8], as name: String, mode: mode_t) throws(SystemError) {
+    func write(
+        _ bytes: [UInt8], as name: String, mode: mode_t, stayTrue: Bool = false
+    ) throws(SystemError) {
         let place = "\(path)/\(name)"
-        let draft = "\(path)/.\(name)"
+        // Not just a dot before the name: node_exporter reads whatever ends in .prom.
+        let draft = "\(path)/.\(name).new"
         do throws(SystemError) {
             try replace(place, with: bytes, by: draft, mode: mode)
         } catch {
             unsafe unlink(draft)
+            if stayTrue { throw error }
             unsafe unlink(place)
-            try replace(place, with: bytes, by: draft, mode: mode)
+            do throws(SystemError) {
+                try replace(place, with: bytes, by: draft, mode: mode)
+            } catch {
+                unsafe unlink(draft)
+                throw error
+            }
         }
     }
 
@@ -147,4 +158,6 @@ struct State: Codable, Equatable {
     var lifetime: Int?
     /// What it says.
     let report: Report
+    /// What the daemon had counted until then; missing in files of older versions.
+    var tally: Tally?
 }

@@ -46,7 +46,7 @@ extension DaemonTests {
             try state.write([1], as: "state.json", mode: 0o644)
             #expect(state.read("state.json") == [1])
             // A directory in the way of the draft stands for a full file system.
-            try machine.write("run/kdump-hotplugd/.state.json/x")
+            try machine.write("run/kdump-hotplugd/.state.json.new/x")
             #expect(throws: SystemError.self) {
                 try state.write([2], as: "state.json", mode: 0o644)
             }

@@ -9,6 +9,22 @@ import Testing
 extension DaemonTests {
     /// What one daemon leaves for the next, also across an upgrade; how it is used is the engine's.
     @Suite struct StateDirectoryTests {
+        /// node_exporter reads whatever ends in .prom, and a half of it would be an error there.
+        @Test func nothingIsLeftOfWhatCannotBeWritten() throws {
+            let machine = try FakeMachine()
+            let state = StateDirectory(below: machine.systemRoot)
+            // A directory in the way lets the last step fail, after everything was written.
+            try machine.write("run/kdump-hotplugd/metrics.prom/x")
+            #expect(throws: SystemError.self) {
+                try state.write([1], as: ReportMetrics.file, mode: 0o644)
+            }
+            let run = machine.systemRoot.path("/run/kdump-hotplugd")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: run) == ["metrics.prom"])
+            try FileManager.default.removeItem(atPath: run + "/metrics.prom")
+            try state.write([1], as: ReportMetrics.file, mode: 0o644)
+            #expect(machine.mode(of: "run/kdump-hotplugd/metrics.prom") == 0o644)
+        }
+
         @Test func anUpgradeForgetsNothing() throws {
             let machine = FileManager.default.temporaryDirectory
                 .appendingPathComponent("state-\(UUID().uuidString)")

@@ -48,12 +48,37 @@ extension GuestTests {
             // The catalog came with the package.
             let explained = try guest.expect("journalctl -u kdump-hotplugd -x")
             #expect(explained.contains("Subject: kdump-hotplugd keeps"))
+            if debian.suite == Debian.debian13.suite { try expectToBeAsked(guest) }
             let marks = try guest.mark(dimm, count: GuestTests.marked)
             let written = try crash(guest)
             #expect(written.messages.contains("sysrq: Trigger a crash"))
             let dump = try DumpFile(try #require(written.file))
             #expect(dump.intact(of: marks) == marks.pages.count)
             #expect(try dump.processors == 3)
+        }
+
+        /// systemd's own client of Varlink asks on the socket of systemd-report, which is off until it is
+        /// wanted.
+        private func expectToBeAsked(_ guest: Machine) throws {
+            let socket = "/run/systemd/report/io.github.kdumpHotplugd"
+            #expect(try guest.run("ls \(socket)").status != 0)
+            try guest.expect("systemctl start kdump-hotplugd-report.socket")
+            let list = try guest.expect(
+                "varlinkctl --json=short --more call \(socket) io.systemd.Metrics.List {}")
+            let lines = list.split(separator: "\n")
+            #expect(lines.count > 20)
+            for line in lines {
+                #expect(line.contains(#""name":"io.github.kdumpHotplugd."#), "\(line)")
+            }
+            #expect(lines.contains { $0.contains("DumpComplete") && $0.contains(#""value":1"#) })
+            let families = try guest.expect(
+                "varlinkctl --more call \(socket) io.systemd.Metrics.Describe {}")
+            #expect(families.contains("counter"))
+            // systemd 257 does not know the type `any`, and shows the text as it is.
+            let form = try guest.run("varlinkctl introspect \(socket) io.systemd.Metrics")
+            #expect(form.output.contains("method Describe"))
+            #expect(
+                try guest.run("varlinkctl call \(socket) io.systemd.Metrics.Foo {}").status != 0)
         }
 
         @Test(arguments: [Debian.debian12])

@@ -31,6 +31,8 @@ extension GuestTests {
             #expect(try guest.check().status == 2)
             let user = try usersCheck(guest)
             #expect(user.status != 0, "\(user.output)")
+            let numbers = try guest.run("cat /run/kdump-hotplugd/metrics.prom")
+            #expect(!numbers.output.contains("kdump_dump_complete 1"), "\(numbers.output)")
         }
 
         @Test func `on 6.1 an old report is unknown, and so is a look that failed`() throws {

@@ -67,7 +67,7 @@ extension Machine {
         let agree = """
             { grep -q '"verdict":"OK"' /run/kdump-hotplugd/state.json && \
             said=$(kdump-hotplugd --check) && \
-            grep -qF "$(sed '1s/^KDUMP OK - //;q' <<<"$said")" /run/kdump-hotplugd/state.json; }
+            grep -qF "$(sed '1s/^KDUMP OK - //;1s/|.*//;q' <<<"$said")" /run/kdump-hotplugd/state.json; }
             """
         do {
             try expect("sleep 0.5")
