@@ -16,6 +16,8 @@ package struct ResidentImage: Equatable {
         case initrd
         /// Room for a copy of the first memory, which is made at the crash.
         case backup
+        /// The keys of an encrypted dump target.
+        case targetKeys
         /// Anything else, such as a device tree.
         case other
     }
@@ -83,6 +85,13 @@ package struct ResidentImage: Equatable {
     package var holdsTargetKeys: Bool? {
         commandLine.value.map(ResidentCommandLine.namesTargetKeys)
     }
+
+    /// Whether the kernel hides those keys from everybody who reads its memory.
+    ///
+    /// It unmaps them in an image that `kexec_file_load` has loaded with them, and no longer after a
+    /// patch, whose `struct kimage` knows of no keys (arch/x86/kernel/machine_kexec_64.c,
+    /// `kexec_mark_dm_crypt_keys`).
+    var hidesTargetKeys: Bool { parts.contains { $0.role == .targetKeys && $0.isListed } }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.
     package var digestCoversHeader: Bool {
