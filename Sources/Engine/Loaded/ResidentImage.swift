@@ -89,8 +89,7 @@ package struct ResidentImage: Equatable {
     /// Whether the kernel hides those keys from everybody who reads its memory.
     ///
     /// It unmaps them in an image that `kexec_file_load` has loaded with them, and no longer after a
-    /// patch, whose `struct kimage` knows of no keys (arch/x86/kernel/machine_kexec_64.c,
-    /// `kexec_mark_dm_crypt_keys`).
+    /// patch, whose `struct kimage` knows of no keys (machine_kexec_64.c, `kexec_mark_dm_crypt_keys`).
     var hidesTargetKeys: Bool { parts.contains { $0.role == .targetKeys && $0.isListed } }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.

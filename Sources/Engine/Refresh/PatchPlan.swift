@@ -33,6 +33,8 @@ struct PatchPlan: Equatable {
         let digest = try PurgatoryDigestEdits(for: image, besides: edits)
         self.edits = edits + digest.edits
         isDigestUnfound = digest.isDigestUnfound
+        // It is found by computing it, and it covers what nobody can read.
+        if isDigestUnfound && image.hidesTargetKeys { throw .digestNotUnderstood }
         copies = try SegmentPlan(
             for: image, edits: self.edits, in: hole, pageSize: rules.pageSize,
             controlBytes: rules.controlBytes(context.live)

@@ -79,14 +79,14 @@ struct LoadedMachine {
 
     /// Adds the keys of an encrypted dump target, as `kexec_file_load` does; `address` is what the command
     /// line says of their place.
-    mutating func addKeys(at address: UInt64 = keys.start) throws {
+    mutating func addKeys(at address: UInt64 = keys.start, coveringHeader: Bool = false) throws {
         put([1, 0, 0, 0] + (0..<388).map { UInt8($0 % 251 + 1) }, at: LoadedMachine.keys.start)
         kimage?.listed.append(LoadedMachine.keys)
         kimage?.keepsUp = true
         putParameters(
             "elfcorehdr=0x10000000 dmcryptkeys=0x\(String(address, radix: 16)) nr_cpus=1")
-        let covered = LoadedMachine.segments.filter {
-            $0 != LoadedMachine.purgatory && $0 != LoadedMachine.header
+        let covered = LoadedMachine.segments.filter { range in
+            range != LoadedMachine.purgatory && (coveringHeader || range != LoadedMachine.header)
         }
         try writeDigest([LoadedMachine.keys] + covered)
     }

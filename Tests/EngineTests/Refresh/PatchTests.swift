@@ -116,6 +116,15 @@ import Testing
         #expect(!image.hidesTargetKeys && image.sparesItsParts(in: LoadedMachine.reserved))
     }
 
+    /// A kernel that does not update the header has it under the digest, which nobody can compute.
+    @Test func needsNoDigestOverKeys() throws {
+        var machine = try LoadedMachine()
+        try machine.addKeys(coveringHeader: true)
+        machine.hideKeys()
+        machine.ram.append(dimm)
+        #expect(throws: PatchObstacle.digestNotUnderstood) { try plan(machine) }
+    }
+
     /// What is known to be resident and not where may be hit by the kernel's own pages.
     @Test func refusesKeysInAnUnknownPlace() throws {
         var machine = try LoadedMachine()
