@@ -30,8 +30,11 @@ import Testing
     }
 
     /// A guest for encrypted dump targets, resumed at the moment that a test begins with.
-    static func keysGuest(_ beginning: Beginning) throws -> Machine {
-        let settings = MachineSettings(.keys, payload: Machine.payload)
+    static func keysGuest(
+        _ beginning: Beginning, _ adjust: (inout MachineSettings) -> Void = { _ in }
+    ) throws -> Machine {
+        var settings = MachineSettings(.keys, payload: Machine.payload)
+        adjust(&settings)
         return try store.machine(settings, image.get().keys(), beginning)
     }
 

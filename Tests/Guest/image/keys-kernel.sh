@@ -4,7 +4,8 @@
 # keys-kernel.sh ROOT TOOLS: makes a guest for encrypted dump targets of what make.sh has made in these
 # directories. It has a kernel with CONFIG_CRASH_DM_CRYPT, because Debian's have not; that is built from
 # Debian's own source, in the version of the guest kernel 7, with Debian's cloud configuration and what
-# keys.config changes in it. It takes about half an hour on two processors, once for each version.
+# keys.config changes in it; and it has no file crash_cma_ranges, for another test. That takes about half
+# an hour on two processors, once for each version.
 #   kernel-KEY/  vmlinuz, and its version in the file "release"
 #   keys-KEY/    keys/vmlinuz, keys/initramfs, and root.ext4 with the program "keyring" and an initramfs
 #                for the capture kernel, which says what became of the keys
@@ -52,6 +53,10 @@ fetch_source() {
     for package in "$work/packages"/*.deb; do dpkg-deb -x "$package" "$work/packages"; done
     tar -C "$work/source" --strip-components=1 \
         -xf "$work/packages/usr/src/linux-source-$series.tar.xz"
+    # Kernels 6.17 and 6.18 have the ranges of crashkernel=…,cma and no file that tells them; nor has
+    # this one.
+    sed -i -e '/&crash_cma_ranges_attr\.attr,/d' -e '/"kexec_crash_cma_ranges"},/d' \
+        "$work/source/kernel/kexec_core.c"
     xz -dc "$work/packages/usr/src/linux-config-$series/config.amd64_none_cloud-amd64.xz" \
         >"$work/out/.config"
     rm -r "$work/packages"
