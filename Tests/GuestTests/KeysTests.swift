@@ -33,6 +33,7 @@ extension GuestTests {
             let said = try guest.check().output
             #expect(said.contains("target keys   in the image"), "\(said)")
             #expect(try guest.report().integrity == "unknown")
+            #expect(try guest.wouldReuseKeys())
             _ = try crash(guest)
             #expect(guest.captureKernelHad(payload), "\(guest.console.suffix(3000))")
         }
@@ -50,7 +51,7 @@ extension GuestTests {
             #expect(report.verdict == "WARNING" && report.memory?.phantom.isEmpty == false)
             #expect(report.patchObstacle?.contains("waits until a dump would lose") == true)
             let journal = try guest.daemonJournal()
-            #expect(!journal.contains("Patched") && !journal.contains("eloaded"), "\(journal)")
+            #expect(!journal.contains("Patched") && !journal.contains("Reloaded"), "\(journal)")
             _ = try crash(guest)
             #expect(guest.captureKernelHad(payload))
         }
@@ -67,8 +68,13 @@ extension GuestTests {
             try guest.waitUntilOK()
             let said = try guest.check().output
             #expect(said.contains("target keys   in the image"), "\(said)")
-            // What a patch costs: nothing hides them any more, so that the digest can be computed.
+            // What a patch costs: nothing hides them any more, so that the digest can be computed, and no
+            // other image gets them.
             #expect(try guest.report().integrity == "verified")
+            #expect(try !guest.wouldReuseKeys())
+            let windows = try guest.expect(
+                "journalctl -u kdump-hotplugd -o verbose | sed -n 's/ *KDUMP_WINDOW_USEC=//p'")
+            print("[guest] patched, unprotected for (µs): \(windows)")
             // The kernel goes on keeping the image up, and no phantom costs more than that now.
             let second = try guest.hotAdd(megabytes: 128, id: "second")
             try guest.waitUntilOK()

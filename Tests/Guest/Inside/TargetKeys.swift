@@ -34,6 +34,11 @@ extension Machine {
         }
     }
 
+    /// Whether the kernel would put the keys of the image in place into the next one, if asked to.
+    package func wouldReuseKeys() throws(GuestError) -> Bool {
+        try run("echo 1 >\(Self.folder)/reuse && echo 0 >\(Self.folder)/reuse").status == 0
+    }
+
     /// Whether the capture kernel, which has run, could read a key with this payload.
     package func captureKernelHad(_ payload: String) -> Bool {
         console.contains("keyring: \(Self.key) holds \(payload)")
