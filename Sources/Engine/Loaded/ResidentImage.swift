@@ -90,7 +90,9 @@ package struct ResidentImage: Equatable {
     ///
     /// It unmaps them in an image that `kexec_file_load` has loaded with them, and no longer after a
     /// patch, whose `struct kimage` knows of no keys (machine_kexec_64.c, `kexec_mark_dm_crypt_keys`).
-    var hidesTargetKeys: Bool { parts.contains { $0.role == .targetKeys && $0.isListed } }
+    var hidesTargetKeys: Bool {
+        kimage.loader != .program && parts.contains { $0.role == .targetKeys }
+    }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.
     package var digestCoversHeader: Bool {
