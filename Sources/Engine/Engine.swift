@@ -540,6 +540,7 @@ extension Engine {
                 throw .failedBefore
             }
             if look.keepsTheLastLoad { throw .lastLoad }
+            if look.keepsKeysHidden { throw .encryptedTarget }
             let plan = try PatchPlan(for: seen)
             // Last, because an obstacle that can be seen says more.
             if let errno = savedState.refusal { throw .refused(errno: errno) }
@@ -883,6 +884,19 @@ extension Engine.Look {
     /// Whether the one load that is left is worth more than what this look saw to be wrong.
     fileprivate var keepsTheLastLoad: Bool {
         observation.support.loadsLeft == 1 && !verdict.isWorthTheLastLoad
+    }
+
+    /// Whether the keys of an encrypted dump target are worth more than what a patch would cure.
+    ///
+    /// A patch keeps them, but the kernel no longer hides them after it, nor gives them to another load
+    /// (`reuse` in the kernel's crash_dm_crypt_keys). That is too much for an entry that describes
+    /// memory which is gone, and little for memory or CPUs that a dump would lose.
+    fileprivate var keepsKeysHidden: Bool {
+        guard observation.image?.hidesTargetKeys == true else { return false }
+        switch verdict {
+        case .waiting(let coverage), .stale(let coverage): return !coverage.losesAnything
+        default: return false
+        }
     }
 
     /// Whether it saw no image, or none that is whole.

@@ -29,6 +29,15 @@ import Testing
         try store.machine(settings, image.get().system(suite), .booted)
     }
 
+    /// A guest for encrypted dump targets, resumed at the moment that a test begins with.
+    static func keysGuest(
+        _ beginning: Beginning, _ adjust: (inout MachineSettings) -> Void = { _ in }
+    ) throws -> Machine {
+        var settings = MachineSettings(.keys, payload: Machine.payload)
+        adjust(&settings)
+        return try store.machine(settings, image.get().keys(), beginning)
+    }
+
     /// Boots a guest, where the boot is part of the test.
     static func boot(_ settings: MachineSettings) throws -> Machine {
         let guest = try Machine.boot(settings, image.get())

@@ -7,22 +7,28 @@ extension GuestTests {
     /// The crash kernel is loaded again by another program while it is looked at.
     @Suite struct LoadedAgainTests {
         /// Each load puts the same parts in the same places, and another digest into purgatory.
+        ///
+        /// The check is stopped in the middle of the digest, and goes on when the load is done.
         @Test func `on 6.1 an image that is loaded again meanwhile is not called damaged`() throws {
             let guest = try guest(.v6_1, .loaded(.program))
-            var damaged = 0
-            for number in 1...4 {
-                let output = try guest.expect(
-                    """
-                    kexec -c -p /boot/vmlinuz-$(uname -r) --initrd=\(GuestImage.captureInitrd) \
-                    --command-line='\(Machine.captureCommandLine) load=\(number)' &
-                    kdump-hotplugd --check; wait
-                    """)
-                print("[guest] " + output.prefix { $0 != "\n" })
-                if output.contains("damaged") { damaged += 1 }
-            }
-            #expect(damaged == 0)
-            let report = try guest.report()
-            #expect(report.integrity == "verified")
+            let output = try guest.expect(
+                """
+                read_so_far() {
+                while read -r name value; do [[ $name != rchar: ]] || echo $value
+                done 2>/dev/null </proc/$1/io
+                }
+                kdump-hotplugd --check >/run/said & check=$!
+                until so_far=$(read_so_far $check); ((so_far > 30000000)); do :; done
+                kill -STOP $check
+                before=$(read_so_far $check)
+                kexec -c -p /boot/vmlinuz-$(uname -r) --initrd=\(GuestImage.captureInitrd) \
+                --command-line='\(Machine.captureCommandLine) load=again' || exit
+                kill -CONT $check; wait $check
+                echo "stopped after $before bytes"; cat /run/said
+                """)
+            print("[guest] " + output.prefix { $0 != "\n" })
+            #expect(output.contains("load=again"), "\(output)")
+            #expect(!output.contains("damaged") && output.contains("integrity     verified"))
         }
     }
 }

@@ -7,8 +7,9 @@ extension GuestTests {
     /// What keeps or brings back an image when a reload fails.
     @Suite struct RescueTests {
         /// An appraise policy is checked after the image was dropped, and it also forbids patches.
-        @Test func `on 6.1 files that a policy refuses cost nothing`() throws {
-            let guest = try guest(.v6_1, .loaded(.program))
+        @Test(arguments: [Loading.program, .kernel])
+        func `on 6.1 files that a policy refuses cost nothing`(loading: Loading) throws {
+            let guest = try guest(.v6_1, .loaded(loading))
             try guest.startDaemon()
             try guest.waitUntilOK()
             try guest.expect(
@@ -67,6 +68,25 @@ extension GuestTests {
             try guest.waitUntil("grep -q 1 /sys/kernel/kexec_crash_loaded")
             try guest.waitUntil("kdump-hotplugd --check | grep -q 'integrity *verified'")
             try guest.waitUntil("systemctl show -P StatusText kdump-hotplugd | grep -q '^[^C]'")
+            #expect(try crash(guest).processors == 3)
+        }
+
+        /// A patch, its replay, a reload and its check are one turn of the loop.
+        ///
+        /// Only the engine's signs of life, between the loads and in them, can then be in time.
+        @Test func `on 6.1 no watchdog ends a chain of loads`() throws {
+            let guest = try guest(.v6_1, .loaded(.kernel))
+            try guest.spoilLoads(2)
+            try guest.adjustService("WatchdogSec=8s")
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.slowLoads(bySeconds: 20)
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntilOK()
+            #expect(try guest.expect("systemctl show -P NRestarts kdump-hotplugd") == "0")
+            let journal = try guest.daemonJournal()
+            #expect(journal.contains("Reloaded") && !journal.contains("Patched"), "\(journal)")
+            #expect(try guest.report().integrity == "verified")
             #expect(try crash(guest).processors == 3)
         }
 

@@ -14,6 +14,8 @@ package struct KernelSupport: Equatable {
     package var loadsLeft: Int?
     /// The kernel's lockdown level.
     package var lockdown = Lockdown.none
+    /// Whether IMA has been given rules since the boot, as far as the kernel shows that.
+    package var hasAddedRules = false
     /// Whether a kernel to reboot into is loaded as well.
     package var isRebootPrepared = false
     /// Whether `kernel.kexec_load_limit_reboot` counts the loads of such kernels.
@@ -60,6 +62,10 @@ extension KernelSupport {
             .split(separator: " ")
             .first { $0.hasPrefix("[") }
             .flatMap { Lockdown(rawValue: String($0.dropFirst().dropLast())) } ?? .none
+        // The file goes away when they are in force, unless the kernel was built to take more or to show
+        // them (security/integrity/ima/ima_fs.c, ima_release_policy).
+        let rules = "/sys/kernel/security/ima"
+        hasAddedRules = root.has(rules) && !root.has(rules + "/policy")
     }
 
     /// Asks the kernel below `root` whether a crash kernel is loaded; `nil` if it has no kexec at all.

@@ -32,6 +32,10 @@ struct DigestWork {
     /// The result: the digest with its value and place, and whether the image is whole.
     private(set) var outcome: (digest: PurgatoryDigest?, integrity: ResidentImage.Integrity)?
 
+    /// What is known of an image whose digest covers keys that no program may read.
+    private static let hidden = ResidentImage.Integrity.unknown(
+        because: "its digest covers the keys of the encrypted dump target, which the kernel hides")
+
     /// How many bytes a piece has at most.
     ///
     /// One MiB takes a millisecond, or a tenth of a second under emulation, and keeps us small.
@@ -102,6 +106,11 @@ struct DigestWork {
     /// - Throws: That libcrypto has no digest, or failed.
     private mutating func take(_ bytes: [UInt8]) throws(Unknowable) {
         guard let region = regions.first else { return }
+        if region.start == roles.targetKeys, offset == 0, bytes.allSatisfy({ $0 == 0 }) {
+            // They begin with their number, which is not 0: the kernel hides them.
+            outcome = (purgatory.tables.count == 1 ? candidates.first : nil, DigestWork.hidden)
+            return
+        }
         if all == nil {
             all = try Digest()
             // Nothing is left out of most images, and then one digest is both.

@@ -59,7 +59,8 @@ struct ImageReading {
         }
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootData: bootData?.range,
-            initrd: bootData?.values.initrd)
+            initrd: bootData?.values.initrd,
+            targetKeys: commandLine.value.flatMap(ResidentCommandLine.targetKeys))
         var edited = [header.range]
         if let bootData, architecture.patching?.editsBootData == true {
             edited.append(bootData.range)

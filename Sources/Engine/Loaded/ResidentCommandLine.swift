@@ -35,7 +35,15 @@ enum ResidentCommandLine {
     /// The form is `elfcorehdr=[size@]address`, each with an optional K, M or G; the last one
     /// counts (kernel/crash_dump.c, `setup_elfcorehdr`).
     static func coreHeader(in text: String) -> UInt64? {
-        KernelParameters(text).parameters.last { $0.name == coreHeader }?
+        address(named: coreHeader, in: text)
+    }
+
+    /// Returns the address of the keys that `text` names, or `nil` if it names none
+    /// (kernel/crash_dump_dm_crypt.c, `setup_dmcryptkeys`).
+    static func targetKeys(in text: String) -> UInt64? { address(named: targetKeys, in: text) }
+
+    private static func address(named name: Substring, in text: String) -> UInt64? {
+        KernelParameters(text).parameters.last { $0.name == name }?
             .value?.split(separator: "@").last.flatMap(number)
     }
 

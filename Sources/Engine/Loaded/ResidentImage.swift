@@ -16,6 +16,8 @@ package struct ResidentImage: Equatable {
         case initrd
         /// Room for a copy of the first memory, which is made at the crash.
         case backup
+        /// The keys of an encrypted dump target.
+        case targetKeys
         /// Anything else, such as a device tree.
         case other
     }
@@ -82,6 +84,14 @@ package struct ResidentImage: Equatable {
     /// Whether it holds the keys of an encrypted dump target; `nil` where nobody knows.
     package var holdsTargetKeys: Bool? {
         commandLine.value.map(ResidentCommandLine.namesTargetKeys)
+    }
+
+    /// Whether the kernel hides those keys from everybody who reads its memory.
+    ///
+    /// It unmaps them in an image that `kexec_file_load` has loaded with them, and no longer after a
+    /// patch, whose `struct kimage` knows of no keys (machine_kexec_64.c, `kexec_mark_dm_crypt_keys`).
+    var hidesTargetKeys: Bool {
+        kimage.loader != .program && parts.contains { $0.role == .targetKeys }
     }
 
     /// Whether the digest covers the core header, so that changing one needs changing the other.

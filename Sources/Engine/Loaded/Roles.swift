@@ -10,6 +10,8 @@ struct Roles {
     let bootData: AddressRange?
     /// The address of the initrd, by the boot data.
     let initrd: UInt64?
+    /// The address of the keys of an encrypted dump target, by the command line.
+    var targetKeys: UInt64?
 
     /// Returns all parts of an image by address: those that the kernel lists, those that only the
     /// digest's table lists, and purgatory.
@@ -34,6 +36,7 @@ struct Roles {
         if purgatory.overlaps(range) { return .purgatory }
         if range == bootData { return .bootParameters }
         if let initrd, range.holds(initrd) { return .initrd }
+        if range.start == targetKeys { return .targetKeys }
         let isBackup = header.core.entries.contains { entry in
             entry.kind == .memory && entry.offset != entry.physical && entry.offset == range.start
         }

@@ -18,7 +18,8 @@ package enum PatchObstacle: Error, Hashable {
     case noLoadsLeft
     /// `kernel.kexec_load_limit_panic` is 1, and what is wrong is not worth the last load.
     case lastLoad
-    /// The image holds the keys of an encrypted dump target, which a patch would not protect.
+    /// The kernel hides the keys of an encrypted dump target in the image, which a patch would end, and
+    /// a dump loses nothing without one.
     case encryptedTarget
     /// The image cannot be read, or a patch cannot work with it; why.
     case imageNotUnderstood(because: String)
@@ -65,7 +66,8 @@ extension PatchObstacle: CustomStringConvertible {
         case .lastLoad:
             Obstacle.lastLoad.description
         case .encryptedTarget:
-            "the image holds the keys of an encrypted dump target, which a patch would expose"
+            "a patch would let root read the keys of the encrypted dump target, so it waits until a"
+                + " dump would lose something"
         case .imageNotUnderstood(let reason):
             "the loaded image cannot be patched: \(reason)"
         case .digestNotUnderstood:

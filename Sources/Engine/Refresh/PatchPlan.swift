@@ -33,6 +33,8 @@ struct PatchPlan: Equatable {
         let digest = try PurgatoryDigestEdits(for: image, besides: edits)
         self.edits = edits + digest.edits
         isDigestUnfound = digest.isDigestUnfound
+        // It is found by computing it, and it covers what nobody can read.
+        if isDigestUnfound && image.hidesTargetKeys { throw .digestNotUnderstood }
         copies = try SegmentPlan(
             for: image, edits: self.edits, in: hole, pageSize: rules.pageSize,
             controlBytes: rules.controlBytes(context.live)
@@ -48,7 +50,13 @@ struct PatchPlan: Equatable {
     private static func image(_ seen: Observation) throws(PatchObstacle) -> ResidentImage {
         switch seen.finding {
         case .known(.image(let image)):
-            if image.holdsTargetKeys == true { throw .encryptedTarget }
+            // What is resident and in no known place may be hit by the kernel's own pages.
+            if image.holdsTargetKeys == true,
+                !image.parts.contains(where: { $0.role == .targetKeys })
+            {
+                throw .imageNotUnderstood(
+                    because: "its keys of the dump target are in no part of it")
+            }
             return image
         case .known(.nothing): throw .imageNotUnderstood(because: "nothing is loaded")
         case .known(.broken(let reason)), .unknown(let reason):

@@ -61,7 +61,8 @@ struct Reload {
             areFilesOthers: replacement != nil)
         try refuseWhatDoesNotFit(format, kernel, initrd, commandLine, into: seen)
         let subject = Trial.Subject(
-            kernel: kernel.identity, initrd: initrd?.identity, lockdown: support.lockdown)
+            kernel: kernel.identity, initrd: initrd?.identity, lockdown: support.lockdown,
+            hasAddedRules: support.hasAddedRules)
         let isOfTheseFiles =
             format.needs.build != nil && seen.image?.origin != nil && replacement == nil
         return Reload(
@@ -93,7 +94,7 @@ struct Reload {
 
     /// Whether the kernel may refuse the files and that would lose an image.
     ///
-    /// What it made itself of the same files, under the same lockdown, it has taken already.
+    /// What it made itself of the same files, it has taken already, if no policy has become stricter since.
     /// - Throws: That it has refused them, or that it cannot be tried whether it does.
     private static func needsTrial(
         _ subject: Trial.Subject, _ trials: Trials, _ path: String, insteadOf seen: Observation,
@@ -104,7 +105,7 @@ struct Reload {
             guard refusal == 0 else { throw obstacle(path, subject, after: refusal) }
             return false
         }
-        if isOfTheseFiles && seen.image?.maker == .kernel && subject.lockdown == .none {
+        if isOfTheseFiles && seen.image?.maker == .kernel && !subject.mayBeStricter {
             return false
         }
         if seen.support.isRebootPrepared {

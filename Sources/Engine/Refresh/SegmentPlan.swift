@@ -32,6 +32,8 @@ struct SegmentPlan: Equatable {
     ) throws(PatchObstacle) {
         let segments = AddressRanges(edits.filter(\.isSegment).map(\.range))
         let parts = SegmentPlan.untouched(of: image, by: edits)
+        // They read as zeros, and a copy of zeros would be the end of them.
+        let keys = image.parts.first { $0.role == .targetKeys }?.range
         let needed = SegmentPlan.needed(of: image, in: hole) + controlBytes
         var copies = AddressRanges(
             edits.filter { !$0.isSegment }.map { $0.range.inWhole(pagesOf: pageSize) })
@@ -42,7 +44,7 @@ struct SegmentPlan: Equatable {
             let free = below.subtracting(listed).ranges.map(\.byteCount).max() ?? 0
             if free >= needed { break }
             guard let part = parts.first(where: { $0.holds(lowest) }),
-                part.byteCount <= SegmentPlan.largestCopy,
+                part != keys, part.byteCount <= SegmentPlan.largestCopy,
                 copies.ranges.count + segments.ranges.count + 1 < SegmentPlan.mostSegments
             else { throw .holeTooSmall(needed: needed, free: free) }
             copies = copies.union(AddressRanges([part]))

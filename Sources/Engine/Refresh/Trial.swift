@@ -14,6 +14,11 @@ struct Trial: Hashable, Codable {
         let kernel: ImageFile.Identity
         let initrd: ImageFile.Identity?
         let lockdown: KernelSupport.Lockdown
+        /// Whether IMA has been given rules since the boot.
+        let hasAddedRules: Bool
+
+        /// Whether the policy may have become stricter since a load that was not seen.
+        var mayBeStricter: Bool { lockdown != .none || hasAddedRules }
     }
 
     let subject: Subject

@@ -51,6 +51,21 @@ import Testing
         #expect(image.kimage.kernelKeepsUp == nil)
     }
 
+    /// The digest covers keys that the kernel hides: nothing is known of it, and nothing is wrong.
+    @Test func hiddenKeysAreNoDamage() throws {
+        var machine = try LoadedMachine()
+        try machine.addKeys()
+        var image = try #require(try machine.audit().finding.value?.image)
+        #expect(image.integrity == .verified && image.hidesTargetKeys)
+        machine.hideKeys()
+        image = try #require(try machine.audit().finding.value?.image)
+        #expect(name(of: image.integrity) == "unknown" && image.hidesTargetKeys)
+        #expect(image.digest?.table == LoadedMachine.table && image.digest?.found == nil)
+        machine.put([2], at: LoadedMachine.keys.start)
+        image = try #require(try machine.audit().finding.value?.image)
+        #expect(image.integrity == .mismatch, "what can be read and is not right is damage")
+    }
+
     /// After a patch: of a header under the digest and one page of purgatory, and of the header alone.
     @Test(arguments: [true, false]) func findsWhatAPatchLeftUnlisted(covered: Bool) throws {
         var machine = try LoadedMachine(coveringHeader: covered)

@@ -17,6 +17,8 @@ struct LoadedMachine {
     static let kernel = AddressRange(start: 0x1009_0000, end: 0x100E_0000)
     static let parameters = AddressRange(start: 0x100F_0000, end: 0x100F_2000)
     static let purgatory = AddressRange(start: 0x100F_A000, end: 0x1010_0000)
+    /// Where an encrypted dump target's keys lie in the image, if it has some.
+    static let keys = AddressRange(start: 0x1003_0000, end: 0x1003_1000)
     static let entry: UInt64 = 0x100F_A160
     static let table: UInt64 = 0x100F_D0E0
     static let digest: UInt64 = 0x100F_D1E0
@@ -73,6 +75,25 @@ struct LoadedMachine {
         page.set(UInt32(LoadedMachine.initrd.start), at: 0x218)
         page.replaceSubrange(0x1000..<0x1000 + commandLine.utf8.count, with: commandLine.utf8)
         put(page, at: LoadedMachine.parameters.start)
+    }
+
+    /// Adds the keys of an encrypted dump target, as `kexec_file_load` does; `address` is what the command
+    /// line says of their place.
+    mutating func addKeys(at address: UInt64 = keys.start, coveringHeader: Bool = false) throws {
+        put([1, 0, 0, 0] + (0..<388).map { UInt8($0 % 251 + 1) }, at: LoadedMachine.keys.start)
+        kimage?.listed.append(LoadedMachine.keys)
+        kimage?.keepsUp = true
+        putParameters(
+            "elfcorehdr=0x10000000 dmcryptkeys=0x\(String(address, radix: 16)) nr_cpus=1")
+        let covered = LoadedMachine.segments.filter { range in
+            range != LoadedMachine.purgatory && (coveringHeader || range != LoadedMachine.header)
+        }
+        try writeDigest([LoadedMachine.keys] + covered)
+    }
+
+    /// Has the keys read as zeros, as a kernel does that hides them.
+    mutating func hideKeys() {
+        put([UInt8](repeating: 0, count: 392), at: LoadedMachine.keys.start)
     }
 
     /// Writes the table of regions and the digest over them.

@@ -98,11 +98,42 @@ import Testing
         #expect(tooLarge?.description.contains("room for 8 KiB") == true)
     }
 
-    @Test func doesNotExposeKeys() throws {
+    /// They are never listed: a copy of what the kernel hides would be zeros.
+    @Test func neverTouchesKeys() throws {
         var machine = try LoadedMachine()
-        machine.putParameters("dmcryptkeys=0x10030000 " + LoadedMachine.commandLine)
-        try machine.writeDigest(LoadedMachine.segments.filter { $0 != LoadedMachine.purgatory })
-        #expect(throws: PatchObstacle.encryptedTarget) { try plan(machine) }
+        try machine.addKeys()
+        let before = machine.bytes(LoadedMachine.keys)
+        machine.hideKeys()
+        machine.ram.append(dimm)
+        let plan = try plan(machine)
+        #expect(!plan.copies.contains { $0.overlaps(LoadedMachine.keys) })
+        #expect(!plan.edits.contains { $0.range.overlaps(LoadedMachine.keys) })
+        try apply(plan, to: &machine)
+        // The kernel hides them no longer.
+        machine.put(Array(before), at: LoadedMachine.keys.start)
+        let image = try #require(try machine.audit().finding.value?.image)
+        #expect(image.integrity == .verified && image.holdsTargetKeys == true)
+        #expect(!image.hidesTargetKeys && image.sparesItsParts(in: LoadedMachine.reserved))
+    }
+
+    /// A kernel that does not update the header has it under the digest, which nobody can compute.
+    @Test func needsNoDigestOverKeys() throws {
+        var machine = try LoadedMachine()
+        try machine.addKeys(coveringHeader: true)
+        machine.hideKeys()
+        machine.ram.append(dimm)
+        #expect(throws: PatchObstacle.digestNotUnderstood) { try plan(machine) }
+    }
+
+    /// What is known to be resident and not where may be hit by the kernel's own pages.
+    @Test func refusesKeysInAnUnknownPlace() throws {
+        var machine = try LoadedMachine()
+        try machine.addKeys(at: LoadedMachine.keys.start + 16)
+        machine.ram.append(dimm)
+        #expect(
+            throws: PatchObstacle.imageNotUnderstood(
+                because: "its keys of the dump target are in no part of it")
+        ) { try plan(machine) }
     }
 
     @Test func everyObstacleIsOneSentence() {

@@ -66,6 +66,19 @@ import Testing
         #expect(plan.copies.isEmpty)
     }
 
+    /// What lies below the hole is listed, but not keys, which read as zeros.
+    @Test func listsNoKeys() throws {
+        func image(_ role: ResidentImage.Role) throws -> ResidentImage {
+            try self.image(
+                headerSize: 4096, control: 32,
+                parts: [(36..<40, role), (150_000..<190_000, .kernel)])
+        }
+        #expect(try plan(image(.other)).copies.count == 1)
+        let keys = try image(.targetKeys)
+        let obstacle = #expect(throws: PatchObstacle.self) { try plan(keys) }
+        #expect(obstacle?.description.contains("for itself") == true)
+    }
+
     @Test func leavesAKernelThatKeepsUpRoomAndNoMore() throws {
         let image = try image(
             headerSize: 921_600, control: 932, parts: [(150_000..<190_000, .kernel)])

@@ -124,12 +124,27 @@ import Testing
         #expect(try !Case(isByKernel: false, files: files).prepare().get().needsTrial)
     }
 
-    @Test func anotherLockdownIsAnotherSubject() throws {
+    @Test func anotherPolicyIsAnotherSubject() throws {
         let subject = try Case().prepare().get().subject
         var trials = Trials()
         trials.note(subject, 0)
-        let locked = Trial.Subject(
-            kernel: subject.kernel, initrd: subject.initrd, lockdown: .integrity)
-        #expect(trials.refusal(of: subject) == 0 && trials.refusal(of: locked) == nil)
+        for (lockdown, hasAddedRules) in [
+            (KernelSupport.Lockdown.integrity, false), (.none, true),
+        ] {
+            let other = Trial.Subject(
+                kernel: subject.kernel, initrd: subject.initrd, lockdown: lockdown,
+                hasAddedRules: hasAddedRules)
+            #expect(trials.refusal(of: subject) == 0 && trials.refusal(of: other) == nil)
+        }
+    }
+
+    /// IMA's rules may have come after the load, and the file into which they are written goes then.
+    @Test func whatWasTakenBeforeIMAWasGivenRulesIsTried() throws {
+        let ima = "/sys/kernel/security/ima/"
+        let none = [ima + "violations": "0\n", ima + "policy": ""]
+        #expect(try !Case(files: none).prepare().get().needsTrial)
+        let some = [ima + "violations": "0\n"]
+        #expect(try Case(files: some).prepare().get().needsTrial)
+        #expect(try !Case(files: some, known: [0]).prepare().get().needsTrial)
     }
 }

@@ -40,6 +40,17 @@ package struct GuestImage: Sendable, Hashable {
         return GuestImage(root: root, tools: tools)
     }
 
+    /// Makes a guest for encrypted dump targets, which builds a kernel the first time and takes half an
+    /// hour for that; afterwards no time.
+    package func keys(
+        progress: (String) -> Void = { print($0) }
+    ) throws(GuestError) -> GuestImage {
+        guard let root = try Self.make(["keys-kernel.sh", root, tools], progress)["root"] else {
+            throw .tool("keys-kernel.sh did not say where the image is")
+        }
+        return GuestImage(root: root, tools: tools)
+    }
+
     /// Where a guest of `settings` is kept as it is after its boot: beside the image, and under a name
     /// that stands for all that goes into it.
     func savedPlace(of settings: MachineSettings) throws(GuestError) -> String {

@@ -14,7 +14,11 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// The newest there is for Debian stable; it rewrites the core header itself, as 6.12 does.
     package static let v7 = Kernel(description: "7")
 
-    /// All of them.
+    /// As 7, and `kexec_file_load` puts the keys of an encrypted dump target into the image; only for the
+    /// guests of GuestImage.keys().
+    package static let keys = Kernel(description: "keys")
+
+    /// All that Debian has.
     package static let all = [v6_1, v6_12, v7]
 
     package let description: String
