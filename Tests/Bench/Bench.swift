@@ -7,7 +7,7 @@ import Guest
 ///
 /// It judges nothing and asserts nothing: tables, ratios and plots are report/'s business.
 ///
-///     Bench DIRECTORY [windows|storms|changes|blocks|growth|rest|profile|versions]...
+///     Bench DIRECTORY [windows|storms|dimms|changes|blocks|growth|rest|profile|versions]...
 ///
 /// `versions` wants another build of the daemon to compare with, so only who names it gets it.
 @main
@@ -29,7 +29,7 @@ struct Bench {
         guard let directory = arguments.first else { throw GuestError.refused("no directory") }
         let parts: [(name: String, measure: (Bench) throws -> Void)] = [
             ("windows", { try $0.windows() }), ("storms", { try $0.storms() }),
-            ("changes", { try $0.changes() }),
+            ("dimms", { try $0.dimms() }), ("changes", { try $0.changes() }),
             ("blocks", { try $0.blocks() }),
             ("growth", { try $0.growth() }), ("rest", { try $0.rest() }),
             ("profile", { try $0.profile() }), ("versions", { try $0.versions() }),
@@ -62,8 +62,13 @@ struct Bench {
         for kernel in Self.kernels {
             try storm(kernel, .growth, dimms: 1, of: 65_536, Way.all(on: kernel), table)
         }
-        let few = [Way.nobody] + Way.daemons + [.fedora]
-        try storm(.v6_1, .growth, dimms: 64, of: 1_024, few, table)
+    }
+
+    /// Many DIMMs.
+    private func dimms() throws {
+        try storm(
+            .v6_1, .growth, dimms: 64, of: 1_024, [.nobody] + Way.daemons + [.fedora],
+            try Table("dimms", in: directory, columns: Storm.columns))
     }
 
     /// DIMMs that come and go.

@@ -16,7 +16,7 @@ import plots
 import texts
 from figures import MODEL, OURS, grouped, median, milliseconds, p99, values
 
-PARTS = ("windows", "storms", "blocks", "growth", "rest", "profile")
+PARTS = ("windows", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile")
 
 
 def windows(directory):
@@ -40,30 +40,33 @@ def windows(directory):
 
 
 def storms(directory):
-    if not figures.rows(directory, "storms"):
+    lines = [line for part in ("storms", "dimms", "changes") for line in figures.rows(directory, part)]
+    if not lines:
         return ""
     text = texts.STORMS
     plotted = []
-    lines = figures.rows(directory, "storms")
-    for (kernel, dimms, size), some in grouped(lines, "kernel", "dimms", "dimm_mib").items():
+    for (kernel, kind, dimms, size), some in grouped(
+            lines, "kernel", "kind", "dimms", "dimm_mib").items():
         events = max(int(line["uevents"]) for line in some)
-        text += (f"Kernel {kernel}, {dimms} × {int(size) / 1024:g} GiB hot-added: {events} uevents, "
-                 f"online within {median(values(some, 'online_s')):.0f} s.\n\n")
+        what = "hot-added" if kind == "growth" else "coming and going at random"
+        text += (f"Kernel {kernel}, {dimms} × {int(size) / 1024:g} GiB {what}: {events} uevents within "
+                 f"{median(values(some, 'duration_s')):.0f} s.\n\n")
         body = []
         for line in some:
             is_nobody = line["way"] == "nobody"
             body.append([
                 line["way"], line["refreshes"], line["own_updates"], line["locking_reads"],
                 milliseconds(figures.number(line["unprotected_us"])),
+                "all" if is_nobody else f"{100 * float(line['loss']):.1f} %",
                 "always" if is_nobody else seconds(line["stale_us"]),
                 "forever" if is_nobody else seconds(line["stale_after_us"]),
-                seconds(line["cpu_us"]), seconds(line["daemon_cpu_us"]) if line["way"] == OURS else "",
+                seconds(line["cpu_us"]), seconds(line["daemon_cpu_us"]) if OURS in line["way"] else "",
                 "" if line["ended"] == "yes" else "cut off"])
         text += figures.table(
-            ["way", "refreshes", "kernel updates", "locking reads", "unprotected, ms", "stale, s",
+            ["way", "refreshes", "kernel updates", "locking reads", "unprotected, ms", "loss", "stale, s",
              "stale after the last event, s", "CPU, s", "of that the daemon, s", ""], body) + "\n"
         text += comparisons.storms(some)
-        if len(some) > 3:
+        if kind == "growth" and dimms == "1":
             plotted += [line for line in some if line["way"] != "nobody"]
     if plotted:
         plots.storms(plotted, directory)

@@ -37,8 +37,12 @@ A storm is a burst of hundreds of hotplug events.
 STORM_NOTES = """* *Refreshes*: loads by the daemon or the rule. *Kernel updates*: runs of the kernel's own update;
   it takes the kexec lock even for an image that it does not update. *Locking reads*: reads of files
   that take the lock, `crash_hotplug` and `kexec_crash_size`.
-* *Stale*: memory is online that the loaded core header does not list, or nothing is loaded, or a
-  load is running. A sampler reads the header in reserved memory every 2 ms.
+* *Stale*: memory is online that the loaded core header does not list, or it lists memory that is gone,
+  or nothing is loaded, or a load is running. A sampler reads the header in reserved memory every 2 ms;
+  kprobe events tell what happens to the memory.
+* *Loss*: the share of the storm, from its first change to the last moment that was stale, in which a
+  crash would have lost the dump or part of it.
+* *kdump-hotplugd before*: the build that KDUMP_HOTPLUGD_BEFORE names, with the unit it had.
 * *CPU*: all services and the service manager. In the row *nobody* it is what udevd needs to handle
   the events.
 * *The kernel by itself*: an image that the kernel updates. It takes the image away and rewrites the
