@@ -10,7 +10,9 @@ extension GuestTests {
         ///
         /// The check is stopped in the middle of the digest, and goes on when the load is done.
         @Test func `on 6.1 an image that is loaded again meanwhile is not called damaged`() throws {
-            let guest = try guest(.v6_1, .loaded(.program))
+            let guest = try guest(.v6_1, .installed)
+            let line = Machine.captureCommandLine
+            try guest.loadCrashKernel(commandLine: "\(line) load=first", systemCall: "-c")
             let output = try guest.expect(
                 """
                 read_so_far() {
@@ -18,11 +20,11 @@ extension GuestTests {
                 done 2>/dev/null </proc/$1/io
                 }
                 kdump-hotplugd --check >/run/said & check=$!
-                until so_far=$(read_so_far $check); ((so_far > 30000000)); do :; done
+                until so_far=$(read_so_far $check); ((so_far > 60000000)); do :; done
                 kill -STOP $check
                 before=$(read_so_far $check)
                 kexec -c -p /boot/vmlinuz-$(uname -r) --initrd=\(GuestImage.captureInitrd) \
-                --command-line='\(Machine.captureCommandLine) load=again' || exit
+                --command-line='\(line) load=again' || exit
                 kill -CONT $check; wait $check
                 echo "stopped after $before bytes"; cat /run/said
                 """)
