@@ -68,14 +68,15 @@ extension Observation.Coverage {
 extension Machine {
     /// Starts to watch on the last CPU that the guest has; `header` is the core header's address.
     ///
-    /// Without a pause it takes that CPU for itself.
+    /// Without a pause it takes that CPU for itself. With one it goes before the daemon, whose priority would
+    /// make it see everything late.
     func startWatching(pause: Int = 0, header: UInt64? = nil) throws {
         let address = header.map { String($0, radix: 16) } ?? ""
         try expect(
             """
             systemctl -q stop watch 2>/dev/null; rm -f /run/watch
             systemd-run -q --unit=watch --slice=watch -p StandardOutput=file:/run/watch \
-            taskset -c \(settings.processors - 1) /tools/guest-probe watch \(pause) \(address)
+            \(pause > 0 ? "chrt --fifo 50" : "") taskset -c \(settings.processors - 1) /tools/guest-probe watch \(pause) \(address)
             """)
         // What the header has at first is what later changes are compared with.
         if header != nil { try waitUntil("grep -q ^covers /run/watch") }
