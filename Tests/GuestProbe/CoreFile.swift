@@ -66,6 +66,8 @@ struct CoreFile {
         return .page
     }
 
+    func close() { _ = Glibc.close(file) }
+
     private static func bytes(
         of file: CInt, at offset: Int, count: Int
     ) throws(ProbeError) -> [UInt8] {

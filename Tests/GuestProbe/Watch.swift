@@ -25,7 +25,7 @@ struct Watch {
         let file = open("/sys/kernel/kexec_crash_loaded", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { throw .system("kexec_crash_loaded", errno) }
         mlockall(MCL_CURRENT | MCL_FUTURE)
-        let memory = header == nil ? nil : try CoreFile("/proc/kcore")
+        var memory = header == nil ? nil : try CoreFile("/proc/kcore")
         let page = UnsafeMutableRawPointer.allocate(byteCount: MarkedPage.size, alignment: 4096)
         var gap: (before: UInt64, first: UInt64, last: UInt64)?
         var covered: String?
@@ -41,11 +41,15 @@ struct Watch {
             case (false, _?): gap?.last = now
             case (true, nil): break
             }
-            if let memory, let header, let ranges = Watch.ranges(memory, header, page),
-                ranges != covered
-            {
-                say("covers \(now)\(ranges)")
-                covered = ranges
+            if let file = memory, let header {
+                if let ranges = Watch.ranges(file, header, page) {
+                    if ranges != covered { say("covers \(now)\(ranges)") }
+                    covered = ranges
+                } else if let now = try? CoreFile("/proc/kcore") {
+                    // Much new memory moves what the file has elsewhere.
+                    file.close()
+                    memory = now
+                }
             }
             polls.count += 1
             polls.longest = max(polls.longest, now - polls.last)
