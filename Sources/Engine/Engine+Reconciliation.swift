@@ -110,7 +110,7 @@ extension Engine {
         /// where nobody interfered.
         package var rival: Rival?
         /// How it ended.
-        package var end: End
+        package let end: End
 
         /// The two as one, for whoever is told of both at once: what led to the first one, and how the
         /// later one ended.

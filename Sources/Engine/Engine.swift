@@ -49,7 +49,8 @@ package struct Engine {
     private var passage = Passage()
     /// When the event came that made us look, in microseconds of the caller's clock; `nil` if none did.
     private var eventTime: UInt64?
-    /// What the machine looked like when the image last described just that; `nil` if it does not.
+    /// What the machine looked like when the image last described just that; `nil` if the last look found
+    /// a difference.
     private var matched: LiveView.Fingerprint?
 
     /// Since when every look has found the image stale, in microseconds of the caller's clock.
@@ -168,8 +169,9 @@ extension Engine {
         return (look, view.isMoving || report.isMoving)
     }
 
-    /// Asks for the memory that ACPI can add, unless an image is ready for all there may be: ACPI's own code
-    /// answers, which takes as long as the rest of a look.
+    /// Asks for the memory that ACPI can add, unless an image is ready for all there may be.
+    ///
+    /// ACPI's own code answers, which takes as long as the rest of a look.
     private func hotplugMemory(for image: ResidentImage?) throws(SystemError) -> HotplugMemory {
         let most = HotplugMemory(isPossible: true, isPresent: true)
         if let text = image?.commandLine.value, CaptureNeed.lacking(in: text, on: most).isEmpty {
@@ -190,11 +192,10 @@ extension Engine {
         return Ahead(live, leaving: leaving, described: described, kernelUpdates: kernelUpdates)
     }
 
-    /// Whether nothing has changed since an image was seen that describes the machine exactly, and the one of
-    /// a moment later.
+    /// Whether nothing has changed since a look found nothing to do.
     ///
-    /// It is asked for each event of a burst. What does not show in the memory map or in the CPUs, as an
-    /// image that another program has loaded, is found by the look at the end of the burst.
+    /// It is asked at each event of a burst. What shows neither in the memory map nor in the list of CPUs,
+    /// such as an image that another program has loaded, is found by the look at the end of the burst.
     package var seesNothingNew: Bool {
         guard let matched, let now = LiveView.fingerprint(below: root) else { return false }
         return now.holdsAll(of: matched)
@@ -429,12 +430,10 @@ extension Engine {
         default: break
         }
         guard trigger != .request else { return nil }
-        // What comes after the last load is lost, so that one is made in silence.
-        if trigger == .event, need.look.observation.support.loadsLeft == 1 {
-            return now + Engine.longestHold
-        }
         let isPatch = if case .success = need.plan { true } else { false }
-        let time = loads.due(isPatch ? .patch : .reload, isOver: trigger != .event, at: now)
+        let time = loads.due(
+            isPatch ? .patch : .reload, isOver: trigger != .event,
+            isLast: need.look.observation.support.loadsLeft == 1, at: now)
         return time > now ? time : nil
     }
 
@@ -868,73 +867,5 @@ extension Result {
     /// What prevents it; `nil` if nothing does.
     fileprivate var obstacle: Failure? {
         if case .failure(let obstacle) = self { obstacle } else { nil }
-    }
-}
-
-extension Engine.Look {
-    /// Whether what this look saw to be stale is right by now: the kernel has brought it up to date, or
-    /// the machine is again what it was.
-    fileprivate func isCured(by latest: Engine.Look) -> Bool {
-        switch verdict {
-        case .stale, .missingParameter: !latest.verdict.needsRefresh(on: .hotplug)
-        default: false
-        }
-    }
-
-    /// Whether the one load that is left is worth more than what this look saw to be wrong.
-    fileprivate var keepsTheLastLoad: Bool {
-        observation.support.loadsLeft == 1 && !verdict.isWorthTheLastLoad
-    }
-
-    /// Whether the keys of an encrypted dump target are worth more than what a patch would cure.
-    ///
-    /// A patch keeps them, but the kernel no longer hides them after it, nor gives them to another load
-    /// (`reuse` in the kernel's crash_dm_crypt_keys). That is too much for an entry that describes
-    /// memory which is gone, and little for memory or CPUs that a dump would lose.
-    fileprivate var keepsKeysHidden: Bool {
-        guard observation.image?.hidesTargetKeys == true else { return false }
-        switch verdict {
-        case .waiting(let coverage), .stale(let coverage): return !coverage.losesAnything
-        default: return false
-        }
-    }
-
-    /// Whether it saw no image, or none that is whole.
-    fileprivate var isWithoutImage: Bool {
-        switch observation.finding {
-        case .known(.nothing), .known(.broken): true
-        case .known(.image), .unknown: false
-        }
-    }
-
-    /// Whether the next look may find an image although this one found none, or none that is whole.
-    ///
-    /// A kernel that updates the image itself takes it away while it writes the header
-    /// (`arch_crash_handle_hotplug_event`). That lasts microseconds, or longer if an emulated
-    /// processor is paused.
-    fileprivate func mayPass(sawImage: Bool) -> Bool {
-        if sawImage { return isWithoutImage }
-        return observation.finding == .known(.nothing) && observation.support.isLoaded == true
-    }
-
-    /// Whether the image is whole, untouched by the kernel's own pages, and current, or stale only
-    /// because the machine has changed since it was seen `before`.
-    fileprivate func isSound(after before: Engine.Look) -> Bool {
-        guard let image = observation.image, image.integrity != .mismatch,
-            let hole = observation.reserved.value?.first(where: { $0.holds(image.kimage.entry) }),
-            image.sparesItsParts(in: hole)
-        else { return false }
-        return observation.coverage.value?.isExact == true
-            || observation.live != before.observation.live
-    }
-}
-
-extension Kimage {
-    /// Tells one load from most others: where the kernel keeps its structure, the entry, the segments,
-    /// and the kernel's own pages.
-    fileprivate var fingerprint: String {
-        let places = segments.map { "\(hexadecimal($0.range.start))-\(hexadecimal($0.range.end))" }
-        return ([address ?? 0, entry, controlPage].map(hexadecimal) + places)
-            .joined(separator: " ")
     }
 }

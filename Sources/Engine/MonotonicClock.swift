@@ -9,18 +9,12 @@ package enum MonotonicClock {
     /// Returns the time in microseconds.
     ///
     /// The corresponding C function is `clock_gettime`, with CLOCK_MONOTONIC.
-    package static func microseconds() -> UInt64 {
-        var now = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &now)
-        return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
-    }
+    package static func microseconds() -> UInt64 { time(by: CLOCK_MONOTONIC) }
 
-    /// Returns how much CPU time this process has used, in microseconds.
-    ///
-    /// The corresponding C function is `clock_gettime`, with CLOCK_PROCESS_CPUTIME_ID.
-    package static func processorMicroseconds() -> UInt64 {
-        var used = timespec()
-        unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used)
-        return UInt64(used.tv_sec) * 1_000_000 + UInt64(used.tv_nsec) / 1_000
+    /// The time of one of the kernel's clocks, in microseconds.
+    static func time(by clock: clockid_t) -> UInt64 {
+        var now = timespec()
+        unsafe clock_gettime(clock, &now)
+        return UInt64(now.tv_sec) * 1_000_000 + UInt64(now.tv_nsec) / 1_000
     }
 }

@@ -75,14 +75,11 @@ extension Audit.Finding {
 
 extension Observation {
     /// The share of a dump that a crash right now would lose, or a moment later if that shows already.
-    ///
-    /// An image that lacks a parameter, so that its capture kernel loses hot-added memory, loses as much
-    /// as one that lacks the memory.
     var loss: Double {
         guard let live = live.value, let coverage = ahead?.coverage ?? coverage.value else {
             return 0
         }
-        let lacksNow = lacks.contains { $0.urgency == .now }
-        return max(coverage.loss(on: live), lacksNow ? 0.5 : 0)
+        return coverage.loss(
+            on: live, lacksParameter: lacks.contains { $0.urgency == .now })
     }
 }

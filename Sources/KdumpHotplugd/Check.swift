@@ -51,7 +51,7 @@ struct Check {
         var engine = Engine(
             root: root, source: source ?? remembered?.source,
             patches: patches ?? remembered?.patches ?? true,
-            savedState: remembered?.engine ?? Engine.SavedState(), grace: 0)
+            savedState: state.engineState(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {

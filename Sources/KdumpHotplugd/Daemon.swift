@@ -8,31 +8,24 @@ internal import Glibc
 ///
 /// Everything happens on one loop. Only a load blocks it, or a digest that a refresh needs at once.
 /// Nothing is judged here: `Looks` and `FollowUp` decide when to look, the engine what to do and when
-/// it is worth it, `Assessment` and `Announcement` what to say.
+/// it is worth it. `Reporter` says what came of it.
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
-    private let journal = Journal()
     private let services = ServiceManager()
     private let loop: EventLoop
     private let uevents: Uevents
 
+    private var reporter: Reporter
     private var engine: Engine
     private var looks: Looks
     private var backoff: (kind: Backoff, current: Backoff)?
     /// The trigger of the next look that needs no event.
     private var nextTrigger: Trigger = .routine
-    private var lastRefresh: Report.LastRefresh?
-    private var tally: Tally
-    /// The verdict of the last entry in the history; `nil` if this daemon has made none.
-    private var lastNoted: Severity?
-    private var last: Announcement?
     /// What has been done since the last announcement, and since when.
     private var untold: (outcome: Engine.Reconciliation, since: UInt64)?
     /// When the last hotplug event came, in microseconds; `nil` before any.
     private var lastEvent: UInt64?
-    /// The verdict of the last announcement.
-    private var toldVerdict: Verdict?
     private var alarms: (events: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var beginning: Alarm?
     private var kernelLog: KernelLog?
@@ -72,21 +65,14 @@ final class Daemon {
         state = StateDirectory(below: root)
         loop = try EventLoop()
         uevents = try Uevents()
-        let remembered = state.remembered()
-        lastRefresh = remembered?.lastRefresh
-        tally = remembered?.tally ?? Tally()
+        reporter = Reporter(settings, in: state, services: services)
         engine = Engine(
             root: root, source: settings.source, patches: settings.patches,
-            savedState: remembered?.engine ?? Engine.SavedState())
+            savedState: state.engineState())
         looks = Looks(quiet: settings.settle)
         engine.beat = { [unowned self] in services.alive() }
-        // A write error is announced when the result of the load is recorded.
         engine.beforeLoad = { [unowned self] kind, saved in
-            tally.beginLoad(at: loop.now)
-            // All that a patch changes in the saved state is that an image is expected.
-            if kind == .reload || last == nil || (try? state.make(StateDirectory.mark)) == nil {
-                try? remember(saved)
-            }
+            reporter.beginLoad(kind, saved, at: loop.now)
             services.beginLoad()
         }
         engine.afterLoad = { [unowned self] in services.endLoad() }
@@ -125,7 +111,7 @@ final class Daemon {
         // event.
         isReadinessOwed = true
         reconcile(.hotplug, verifies: true)
-        journal.send(.init(.started, "Watching for hotplug of CPUs and memory"))
+        reporter.say(.started, "Watching for hotplug of CPUs and memory")
     }
 
     /// Notes that this daemon has started and not yet been told to stop.
@@ -133,7 +119,7 @@ final class Daemon {
         let last = state.read(StateDirectory.crashes)
             .flatMap { ReportJSON.value(CrashLoop.self, from: $0) }
         let crashes = CrashLoop(after: last, now: loop.now)
-        save { () throws(SystemError) in
+        reporter.save { () throws(SystemError) in
             try state.write(
                 ReportJSON.bytes(of: crashes), as: StateDirectory.crashes, mode: 0o600)
         }
@@ -142,11 +128,7 @@ final class Daemon {
 
     /// Says that the daemon looks later, because the ones before it have crashed, and begins then.
     private func wait(after crashes: CrashLoop) throws(SystemError) {
-        let announcement = Announcement(unknownBecause: crashes.sentence)
-        journal.send(announcement.message)
-        save { () throws(SystemError) in
-            try tell(Report(announcement.assessment, daemon: me))
-        }
+        reporter.tell(unknownBecause: crashes.sentence, at: loop.now)
         let alarm = try loop.makeAlarm { [unowned self] in
             do throws(SystemError) {
                 try begin()
@@ -157,7 +139,7 @@ final class Daemon {
         }
         try alarm.set(at: loop.now + crashes.wait)
         beginning = alarm
-        services.ready(status: announcement.status)
+        services.ready(status: reporter.status)
     }
 
     /// Reads the events and schedules the reaction.
@@ -165,12 +147,10 @@ final class Daemon {
         var anything = false
         uevents.drain { notice in
             anything = true
-            tally.count(notice)
+            reporter.count(notice)
             guard notice == .lost else { return }
-            journal.send(
-                .init(
-                    .eventsLost,
-                    "Hotplug events were lost; checking the machine itself"))
+            reporter.say(
+                .eventsLost, "Hotplug events were lost; checking the machine itself")
         }
         if anything { follow() }
     }
@@ -209,9 +189,9 @@ final class Daemon {
     /// Tells systemd that the start or the SIGHUP is done: the digest is computed, or has to wait
     /// for hotplug events.
     private func sayReady() {
-        guard isReadinessOwed, let last else { return }
+        guard isReadinessOwed, reporter.hasTold else { return }
         isReadinessOwed = false
-        services.ready(status: last.status)
+        services.ready(status: reporter.status)
     }
 
     /// Listens to the kernel's messages about its own updates, if they can be read.
@@ -232,13 +212,13 @@ final class Daemon {
 
     /// Looks because of events, as soon as that is due.
     private func lookForEvents() {
-        let used = MonotonicClock.processorMicroseconds()
+        let used = ProcessorClock.microseconds()
         switch looks.begin(at: loop.now) {
         case nil: break
         case (.silence, _)?: reconcile(.hotplug)
         case (.event, let since)?:
             if !engine.seesNothingNew { reconcile(.event, since: since) }
-            looks.spent(MonotonicClock.processorMicroseconds() - used, at: loop.now)
+            looks.spent(ProcessorClock.microseconds() - used, at: loop.now)
         }
         if let due = looks.due { set(alarms?.events, at: due) }
     }
@@ -255,11 +235,7 @@ final class Daemon {
     private func stop() {
         if let untold { tell(untold.outcome, on: .hotplug) }
         state.remove(StateDirectory.crashes)
-        state.remove(ReportMetrics.file)
-        note(.stop(at: Int(time(nil))))
-        let status = "Stopping; the crash kernel stays as it is"
-        journal.send(.init(.stopping, status))
-        services.stopping(status: status)
+        reporter.stop("Stopping; the crash kernel stays as it is")
         loop.exit(0)
     }
 
@@ -273,10 +249,11 @@ final class Daemon {
         do throws(SystemError) {
             let outcome = try engine.reconcile(
                 on: trigger, since: since, verifies: verifies, now: { loop.now })
-            count(outcome)
+            reporter.count(outcome, at: loop.now)
+            note(outcome.look.observation.support)
             schedule(FollowUp(after: outcome, on: trigger), on: trigger)
             // Polls for what is half done come every few milliseconds, and mostly find nothing.
-            if again, untold == nil, outcome.isNothing(after: toldVerdict) { return }
+            if again, untold == nil, outcome.isNothing(after: reporter.verdict) { return }
             let all = untold.map { $0.outcome.followed(by: outcome) } ?? outcome
             let begin = untold?.since ?? loop.now
             untold = (all, begin)
@@ -287,24 +264,14 @@ final class Daemon {
             }
             tell(all, on: trigger, again: again)
         } catch {
-            let report = Report(Assessment(unreadable: error), daemon: me)
-            save { () throws(SystemError) in try tell(report) }
-            let announcement = Announcement(unreadable: error)
-            note(.init(unreadable: announcement.assessment, after: lastNoted, at: Int(time(nil))))
-            announce(announcement, on: trigger, again: again)
+            reporter.tell(unreadable: error, on: trigger, again: again, at: loop.now)
+            afterTelling()
             schedule(.retry(.stale), on: trigger)
         }
     }
 
-    /// Counts what was done, and notes what the next steps depend on.
-    private func count(_ outcome: Engine.Reconciliation) {
-        tally.count(outcome, at: loop.now)
-        if let refresh = outcome.refreshes.last {
-            lastRefresh = Report.LastRefresh(
-                method: Report.Method(refresh.method), time: Int(time(nil)),
-                window: refresh.window)
-        }
-        let support = outcome.look.observation.support
+    /// Notes what the next steps depend on.
+    private func note(_ support: KernelSupport) {
         if support.isLoaded == true { hasCalledForRescue = false }
         looks.isLastLoad = support.hasLastLoad
     }
@@ -313,21 +280,15 @@ final class Daemon {
     private func tell(
         _ outcome: Engine.Reconciliation, on trigger: Trigger, again: Bool = false
     ) {
-        (untold, toldVerdict) = (nil, outcome.look.verdict)
-        let ways = engine.ways(given: outcome.look)
-        let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
-        record(outcome.look, assessment, ways)
-        let announcement = Announcement(of: outcome, assessment)
-        note(.init(of: outcome, announcement, on: trigger, after: lastNoted, at: Int(time(nil))))
-        announce(announcement, on: trigger, again: again)
+        untold = nil
+        reporter.tell(
+            outcome, engine.ways(given: outcome.look), saving: engine.savedState, on: trigger,
+            again: again, at: loop.now)
+        afterTelling()
     }
 
-    private func announce(_ announcement: Announcement, on trigger: Trigger, again: Bool) {
-        if (trigger == .hotplug && !again) || announcement.isNews(after: last) {
-            journal.send(announcement.message)
-        }
-        last = announcement
-        services.status(announcement.status)
+    /// Sets the alarms that count from the last report.
+    private func afterTelling() {
         if settings.scrub > 0 { set(alarms?.scrub, at: loop.now + settings.scrub * 1_000_000) }
         if engine.hasWork && looks.due == nil {
             set(alarms?.digest, at: max(loop.now, calmTime))
@@ -371,10 +332,10 @@ final class Daemon {
         let action = "Restarting \(service), the last way to get a crash kernel loaded"
         do throws(SystemError) {
             try services.restart(service)
-            journal.send(.init(.rescue, action))
+            reporter.say(.rescue, action)
             set(alarms?.again, at: loop.now + FollowUp.rescueTime)
         } catch {
-            journal.send(.init(.rescue, "\(action), failed: \(error)"))
+            reporter.say(.rescue, "\(action), failed: \(error)")
         }
     }
 
@@ -384,65 +345,6 @@ final class Daemon {
         if startsOver || backoff?.kind != kind { backoff = (kind, kind) }
         nextTrigger = trigger
         set(alarms?.again, at: loop.now + (backoff?.current.wait() ?? kind.longest))
-    }
-
-    /// Saves the report for unprivileged readers and the state for the next daemon.
-    private func record(_ look: Engine.Look, _ assessment: Assessment, _ ways: Engine.Ways) {
-        let report = Report(of: look, assessment, ways: ways, daemon: me)
-        save { () throws(SystemError) in try tell(report) }
-        save { () throws(SystemError) in try remember(engine.savedState) }
-    }
-
-    /// What a report says of this daemon.
-    private var me: Report.Daemon {
-        Report.Daemon(running: true, pid: getpid(), lastRefresh: lastRefresh)
-    }
-
-    /// Saves something; if that fails, says so.
-    private func save(_ write: () throws(SystemError) -> Void) {
-        do throws(SystemError) {
-            try write()
-        } catch {
-            journal.send(
-                .init(.unrecorded, "The last result cannot be saved: \(error)"))
-        }
-    }
-
-    /// Saves a report for unprivileged readers, and as numbers for monitoring systems.
-    ///
-    /// Each is tried, whatever becomes of the other.
-    private func tell(_ report: Report) throws(SystemError) {
-        let last = State(
-            time: Int(time(nil)), lifetime: LastReport.lifetime(scrub: settings.scrub),
-            report: report.withoutAddresses, tally: tally.settled(at: loop.now))
-        let numbers = Array(ReportMetrics.text(of: last).utf8)
-        let told = Result { () throws(SystemError) in
-            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
-        }
-        try state.write(numbers, as: ReportMetrics.file, mode: 0o644)
-        try told.get()
-    }
-
-    /// Adds an entry to the history, if there is one.
-    private func note(_ entry: History.Entry?) {
-        guard let entry else { return }
-        lastNoted = entry.verdict
-        let old = state.read(History.file).flatMap { ReportJSON.value(History.self, from: $0) }
-        let history = (old ?? History()).adding(entry)
-        save { () throws(SystemError) in
-            try state.write(
-                ReportJSON.bytes(of: history), as: History.file, mode: 0o644, stayTrue: true)
-        }
-    }
-
-    /// Saves the state for the next daemon.
-    private func remember(_ saved: Engine.SavedState) throws(SystemError) {
-        let remembered = Remembered(
-            engine: saved, source: settings.source, patches: settings.patches,
-            lastRefresh: lastRefresh, tally: tally)
-        try state.write(
-            ReportJSON.bytes(of: remembered), as: StateDirectory.savedState, mode: 0o600)
-        state.remove(StateDirectory.mark)
     }
 
     /// Sets an alarm; without alarms the daemon is of no use, so it fails and systemd restarts it.

@@ -8,7 +8,7 @@ internal import Engine
 /// are kept.
 struct Remembered: Codable, Equatable {
     /// The state of the engine.
-    var engine: Engine.SavedState
+    let engine: Engine.SavedState
     /// What a reload loads, for `--check`.
     let source: ImageSource?
     /// Whether it patches; missing in files of older versions.

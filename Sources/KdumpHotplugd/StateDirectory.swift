@@ -8,8 +8,9 @@ internal import Glibc
 /// `state.json` is the last report without physical addresses, for everyone; `metrics.prom` is the
 /// same as numbers. `history.json` is what has happened. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
-/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a patch
-/// until the state of the engine is written again. The running daemon locks `lock`. This type reads and writes; it decides nothing.
+/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a
+/// patch until the state of the engine is written again. The running daemon locks `lock`. This type
+/// reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
@@ -20,8 +21,10 @@ struct StateDirectory {
     static let savedState = "saved-state.json"
     /// The file that counts crashes, while a daemon runs and after it has crashed.
     static let crashes = "crashes.json"
-    /// The file that says, without any contents, that an image must be there: for a patch, writing all of
-    /// the state would take ten times as long as the patch itself.
+    /// The file that says, without any contents, that an image must be there.
+    ///
+    /// Before a patch there is no time for more: to write all of the state would take longer than the
+    /// patch itself.
     static let mark = "load-under-way"
     /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they
     /// knew.
@@ -29,10 +32,15 @@ struct StateDirectory {
 
     /// Reads what the last daemon left for its next start; `nil` if there is nothing usable.
     func remembered() -> Remembered? {
-        var remembered = (read(StateDirectory.savedState) ?? read(StateDirectory.formerSavedState))
+        (read(StateDirectory.savedState) ?? read(StateDirectory.formerSavedState))
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
-        if read(StateDirectory.mark) != nil { remembered?.engine.expectsImage = true }
-        return remembered
+    }
+
+    /// What the last daemon knew of the image; whatever else is left, a mark says that there was one.
+    func engineState() -> Engine.SavedState {
+        var saved = remembered()?.engine ?? Engine.SavedState()
+        if read(StateDirectory.mark) != nil { saved.expectsImage = true }
+        return saved
     }
 
     /// Reads a file, or returns `nil` if there is none that can be read.

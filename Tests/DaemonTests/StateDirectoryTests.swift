@@ -41,5 +41,20 @@ extension DaemonTests {
             #expect(state.remembered()?.engine.expectsImage == false)
             #expect(state.remembered()?.engine.owesDigest == true)
         }
+
+        /// It is all that a daemon leaves that is killed while it patches.
+        @Test func aMarkSaysThatThereWasAnImage() throws {
+            let machine = try FakeMachine()
+            let state = StateDirectory(below: machine.systemRoot)
+            try machine.write("run/kdump-hotplugd/x")
+            #expect(!state.engineState().expectsImage)
+            try state.make(StateDirectory.mark)
+            #expect(state.engineState().expectsImage, "also without any other file")
+            let saved = #"{"engine":{"expectsImage":false,"owesDigest":true}}"#
+            try state.write(Array(saved.utf8), as: StateDirectory.savedState, mode: 0o600)
+            #expect(state.engineState().expectsImage && state.engineState().owesDigest)
+            state.remove(StateDirectory.mark)
+            #expect(!state.engineState().expectsImage)
+        }
     }
 }

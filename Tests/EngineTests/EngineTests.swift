@@ -86,6 +86,77 @@ import Testing
         #expect(try !look().observation.isUnsettled)
     }
 
+    /// Most events of a storm need no look.
+    @Test func anEventThatChangesNothingNeedsNoLook() throws {
+        let machine = try machine()
+        try machine.write("8000000\n", to: "/sys/devices/system/memory/block_size_bytes")
+        func write(_ blocks: Range<Int>) throws {
+            for block in blocks {
+                try machine.write(
+                    "online\n", to: "/sys/devices/system/memory/memory\(block)/state")
+            }
+        }
+        try write(0..<8)
+        var engine = engine(machine)
+        #expect(!engine.seesNothingNew, "nothing was seen yet")
+        _ = try engine.look(.cheap, now: { 0 })
+        #expect(engine.seesNothingNew)
+        try write(8..<9)
+        #expect(engine.seesNothingNew, "a block has come, and no RAM")
+        _ = try engine.look(.cheap, now: { 0 })
+        try FileManager.default.removeItem(
+            atPath: machine.root.path("/sys/devices/system/memory/memory8"))
+        #expect(!engine.seesNothingNew, "a block has gone")
+        _ = try engine.look(.cheap, now: { 0 })
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
+        #expect(!engine.seesNothingNew)
+        _ = try engine.look(.cheap, now: { 0 })
+        #expect(!engine.seesNothingNew, "the image is stale")
+    }
+
+    @Test func aReloadWaitsInAStormAndNotAfterIt() throws {
+        let machine = try machine()
+        try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
+        try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
+        var engine = Engine(
+            root: machine.root, source: nil, patches: false, architecture: .x86)
+        let now: UInt64 = 5_000_000
+        guard
+            case .postponed(let time) = try engine.reconcile(on: .event, since: now, now: { now })
+                .end
+        else {
+            Issue.record("not postponed")
+            return
+        }
+        // A reload is taken to last a second, and a dump without a CPU for worth half.
+        #expect(time == now + 2_000_000)
+        #expect(try engine.reconcile(on: .event, now: { time }).end == .blocked(.noSource))
+        #expect(try engine.reconcile(on: .hotplug, now: { now }).end == .blocked(.noSource))
+    }
+
+    /// RAM that is listed and not in use yet.
+    @Test func memoryThatIsComingIsSeenAheadOfItsBlocks() throws {
+        let machine = try machine()
+        try machine.write("8000000\n", to: "/sys/devices/system/memory/block_size_bytes")
+        for block in 0..<8 {
+            try machine.write("online\n", to: "/sys/devices/system/memory/memory\(block)/state")
+        }
+        var engine = engine(machine)
+        #expect(try engine.look(.cheap, now: { 0 }).observation.ahead == nil)
+        try machine.write(
+            """
+            00100000-3fffffff : System RAM
+              10000000-100fffff : Crash kernel
+            100000000-10fffffff : System RAM
+
+            """, to: "/proc/iomem")
+        let look = try engine.look(.cheap, now: { 0 })
+        #expect(look.verdict == .current)
+        #expect(look.observation.ahead?.coverage.missingMemory.byteCount == 0x1000_0000)
+        #expect(!engine.seesNothingNew)
+    }
+
     @Test func givesAKernelThatKeepsUpAMoment() throws {
         let machine = try machine { $0.kimage?.keepsUp = true }
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")

@@ -14,8 +14,8 @@ package struct Ahead: Hashable {
 
     /// Looks ahead; `nil` if the image describes that machine, too.
     ///
-    /// `leaving` is the RAM that is about to leave. If the kernel updates the image itself, it adds what
-    /// comes, and forgets what leaves: only the latter is worth a load.
+    /// `leaving` is the RAM that is about to leave. A kernel that updates the image itself adds what comes
+    /// and does not take out what leaves, so only the latter is worth a load then.
     package init?(
         _ live: LiveSystem, leaving: AddressRanges, described: LiveSystem, kernelUpdates: Bool
     ) {

@@ -29,7 +29,7 @@ package struct Loads: Hashable {
         /// What is assumed of its window until one has been measured.
         ///
         /// Nothing, so that the first patch is made at once: it is the first measurement. A reload takes
-        /// about a second everywhere, and an hour of a slightly stale image costs less than one.
+        /// about a second, and one that was made too early is not made good.
         var assumed: UInt64 { self == .patch ? 0 : 1_000_000 }
     }
 
@@ -82,9 +82,14 @@ package struct Loads: Hashable {
 
     /// The earliest time from `now` on at which a load of this kind is worth it; `now` if it is.
     ///
-    /// Once a storm `isOver`, only the floor of protection makes it wait.
-    package func due(_ kind: Kind, isOver: Bool, at now: UInt64) -> UInt64 {
-        max(isOver ? now : worthwhile(kind, at: now), permitted(kind, at: now))
+    /// Once a storm `isOver`, only the floor of protection makes it wait. If it `isLast` until the next
+    /// boot, all that comes after it is lost, so it waits for the end of the storm.
+    package func due(
+        _ kind: Kind, isOver: Bool, isLast: Bool = false, at now: UInt64
+    ) -> UInt64 {
+        let worthwhile =
+            isOver ? now : isLast ? now + Loads.span : worthwhile(kind, at: now)
+        return max(worthwhile, permitted(kind, at: now))
     }
 
     /// When the loss by waiting is as much as the load costs.

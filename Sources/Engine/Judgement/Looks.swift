@@ -4,9 +4,9 @@
 /// pure.
 ///
 /// A look takes no lock and costs no protection, only CPU time, so that is what is limited: a
-/// twentieth of one CPU, of which a hundred seconds can be saved up. A storm that lasts seconds is followed
-/// event by event; one that never ends is followed with the twentieth. Whether a look is followed by
-/// a load is for ``Loads`` to decide.
+/// twentieth of one CPU, of which a hundred seconds can be saved up. A storm that lasts seconds is
+/// followed event by event; in one that never ends, looks take a twentieth of a CPU. Whether a look
+/// is followed by a load is for ``Loads`` to decide.
 ///
 /// All times are microseconds of one monotonic clock; the type reads no clock and does not look.
 package struct Looks: Equatable {

@@ -15,10 +15,12 @@ extension Coverage {
     private static let weights = (missing: 0.5, phantom: 0.1)
 
     /// The share of a dump that a crash would lose on the machine `live`.
-    package func loss(on live: LiveSystem) -> Double {
+    ///
+    /// If the image `lacksParameter`, its capture kernel loses memory that the image describes.
+    package func loss(on live: LiveSystem, lacksParameter: Bool = false) -> Double {
         let all = Double(max(1, live.ram.byteCount))
         var loss = Double(missingMemory.byteCount + phantomMemory.byteCount) / all
-        if losesAnything { loss += Coverage.weights.missing }
+        if losesAnything || lacksParameter { loss += Coverage.weights.missing }
         if !phantomMemory.isEmpty || !phantomCPUs.isEmpty { loss += Coverage.weights.phantom }
         return min(1, loss)
     }

@@ -148,9 +148,8 @@ package struct LiveView: Equatable {
         }
         let line = (try? root.line(of: "/proc/cmdline")).flatMap { $0 } ?? ""
         // Splitting the line takes long, and nearly no machine has such a range.
-        let mayBeWanted = line.utf8.contains(UInt8(ascii: ",")) && line.contains(",cma")
         let isWanted =
-            mayBeWanted
+            line.contains(",cma")
             && KernelParameters(String(line)).parameters.contains { parameter in
                 parameter.name == "crashkernel" && parameter.value?.hasSuffix(",cma") == true
             }

@@ -79,6 +79,11 @@ extension SystemRoot {
         return found && status.st_mode & S_IFMT == S_IFREG
     }
 
+    /// Whether there is a file or folder of that name, readable or not.
+    ///
+    /// The corresponding C function is `access`.
+    func has(_ file: String) -> Bool { unsafe access(place(of: file), F_OK) == 0 }
+
     /// The number of links to a file; 0 if it is not there.
     ///
     /// The corresponding C function is `stat`.

@@ -45,11 +45,6 @@ package struct SystemRoot: Equatable {
     /// Returns where `path`, absolute on the machine, lies under this root.
     package func path(_ path: String) -> String { prefix + path }
 
-    /// Whether there is a file or folder of that name, readable or not.
-    ///
-    /// The corresponding C function is `access`.
-    package func has(_ file: String) -> Bool { unsafe access(path(file), F_OK) == 0 }
-
     /// Reads a whole small file.
     ///
     /// The corresponding C functions are `open` and `pread`.

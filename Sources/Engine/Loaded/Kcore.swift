@@ -5,8 +5,9 @@
 /// The file is an ELF core of everything the kernel has mapped (fs/proc/kcore.c). Its layout
 /// changes when memory comes or goes, so it is opened for each observation, and an observation is
 /// void if an entry that it used has moved meanwhile. Memory that comes elsewhere does not matter:
-/// while a large DIMM comes, each of its hundreds of blocks changes the layout. Memory that the kernel cannot or may not read appears as
-/// zeros and not as an error; the caller has to judge whether zeros can be right. It never writes.
+/// while a large DIMM comes, each of its hundreds of blocks changes the layout. Memory that the
+/// kernel cannot or may not read appears as zeros and not as an error; the caller has to judge
+/// whether zeros can be right. It never writes.
 final class Kcore {
     private let file: KernelFile
     private let header: CoreHeader

@@ -143,6 +143,16 @@ import Testing
         #expect(policy.due(.reload, isOver: true, at: 15 * Self.second) == 15 * Self.second)
     }
 
+    /// All that comes after it is lost.
+    @Test func theLastLoadWaitsForTheEndOfAStorm() {
+        var policy = Loads(windows: [.patch: 1_000])
+        policy.note(losing: 1, since: 0, at: 60 * Self.second)
+        let now = 60 * Self.second
+        #expect(policy.due(.patch, isOver: false, at: now) == now)
+        #expect(policy.due(.patch, isOver: false, isLast: true, at: now) > now)
+        #expect(policy.due(.patch, isOver: true, isLast: true, at: now) == now)
+    }
+
     @Test func oneSlowLoadDoesNotDecide() {
         var policy = Loads(windows: [.patch: 1_000])
         policy.made(.patch, window: 9_000, at: 0)

@@ -112,17 +112,46 @@ import Testing
         return questions > 2
     }
 
-    @Test func aLayoutThatMovesVoidsWhatWasSeen() throws {
-        var machine = try LoadedMachine()
+    /// What becomes of a look into reserved memory, or of one that reads nothing, while `/proc/kcore` becomes
+    /// `later`.
+    private func observe(
+        becoming later: (inout [UInt8]) -> Void, reading: Bool = true
+    ) throws -> Unknowable? {
+        let machine = try LoadedMachine()
         let recorded = try machine.recorded()
-        machine.memory += machine.memory
-        let grown = machine.kcore
-        let error = failure { () throws(Unknowable) in
-            try Kcore.observe(below: recorded.root) { _ throws(Unknowable) in
-                _ = try? recorded.file("/proc/kcore", Data(grown))
+        var kcore = machine.kcore
+        later(&kcore)
+        do throws(Unknowable) {
+            try Kcore.observe(below: recorded.root) { file throws(Unknowable) in
+                if reading { _ = try file.bytes(16, at: LoadedMachine.header.start) }
+                _ = try? recorded.file("/proc/kcore", Data(kcore))
             }
+            return nil
+        } catch {
+            return error
         }
-        #expect(error?.mayPass == true && error?.reason.contains("keeps changing") == true)
+    }
+
+    private static let firstEntry = 64
+    private static let entry = 56
+
+    @Test func aLayoutThatMovesVoidsWhatWasSeen() throws {
+        // The entry of reserved memory is the third; its offset is at 8.
+        let place = Self.firstEntry + 2 * Self.entry + 8
+        let moved = try observe(becoming: { $0.set(UInt64(0x3000), at: place) })
+        #expect(moved?.mayPass == true && moved?.reason.contains("keeps changing") == true)
+        let shrunk = try observe(becoming: { $0.set(UInt64(1), at: place + 24) })
+        #expect(shrunk?.mayPass == true)
         #expect(Kimage.replaced.mayPass)
+    }
+
+    /// Each block of a DIMM that comes changes the layout, and not where the image is.
+    @Test func memoryThatComesElsewhereVoidsNothing() throws {
+        func addEntry(_ kcore: inout [UInt8]) {
+            kcore.set(UInt16(4), at: 56)
+            kcore.set(UInt32(1), at: Self.firstEntry + 3 * Self.entry)
+        }
+        #expect(try observe(becoming: addEntry) == nil)
+        #expect(try observe(becoming: addEntry, reading: false)?.mayPass == true)
     }
 }
