@@ -42,8 +42,8 @@ check: lint test-unit payload ## Check what a change may have broken, in three m
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
-	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests .ci/unit .ci/unpacked \
-	    packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
+	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests \
+	    .ci/unit .ci/unpacked packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
 	    packaging/deb/postinst packaging/rpm/make.sh \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit

@@ -68,8 +68,8 @@ extension Observation.Coverage {
 extension Machine {
     /// Starts to watch on the last CPU that the guest has; `header` is the core header's address.
     ///
-    /// Without a pause it takes that CPU for itself. With one it goes before the daemon, whose priority would
-    /// make it see everything late.
+    /// Without a pause it takes that CPU for itself. With one it goes before the daemon, whose priority
+    /// would make it see everything late.
     func startWatching(pause: Int = 0, header: UInt64? = nil) throws {
         let address = header.map { String($0, radix: 16) } ?? ""
         try expect(

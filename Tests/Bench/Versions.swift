@@ -3,11 +3,12 @@
 import Foundation
 import Guest
 
-/// The window of a patch by two builds of the daemon, which take turns in one guest, on quiet CPUs and on
-/// busy ones.
+/// The window of a patch by two builds of the daemon, which take turns in one guest, on quiet CPUs
+/// and on busy ones.
 ///
-/// It answers whether a change has made the daemon slower, and what a busy machine adds; what a patch costs beside its peers is in
-/// Windows.swift. The other build is the file that KDUMP_HOTPLUGD_BEFORE names.
+/// It answers whether a change has made the daemon slower, and what a busy machine adds; what a patch
+/// costs beside its peers is in Windows.swift. The other build is the file that KDUMP_HOTPLUGD_BEFORE
+/// names.
 struct Versions {
     let guest: Machine
     let rounds: Int
@@ -101,8 +102,8 @@ struct Versions {
 }
 
 extension Machine {
-    /// Lets the unit run a build of early November 2026, as its own unit did: it opened /proc/iomem itself,
-    /// which takes CAP_SYS_ADMIN, and it had no priority.
+    /// Lets the unit run a build of early November 2026, as its own unit did: it opened /proc/iomem
+    /// itself, which takes CAP_SYS_ADMIN, and it had no priority.
     func permitOtherDaemon() throws { try adjustService(Self.otherDaemonsUnit) }
 
     static let otherDaemonsUnit = "CapabilityBoundingSet=~\nExecStartPost="

@@ -46,8 +46,8 @@ extension GuestTests {
             }
         /// How many guests live at a time in one test.
         ///
-        /// Each has two CPUs. If they wait for those of this machine, patches take many times as long, and
-        /// the floor of protection keeps the daemon from following.
+        /// Each has two CPUs. If they wait for those of this machine, patches take many times as long,
+        /// and the floor of protection keeps the daemon from following.
         private static let lanes = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
 
         @Test(arguments: kernels)

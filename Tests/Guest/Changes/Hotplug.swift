@@ -35,7 +35,7 @@ extension Machine {
         try control("object-del", ["id": "backend-\(id)"])
     }
 
-    /// Plugs DIMMs in and out until the guest says its last words; the guest is of no use afterwards.
+    /// Plugs DIMMs in and out until the guest says its last words; it is of no use afterwards.
     ///
     /// `order` says which of them comes or goes next, after how many seconds.
     package func change(by order: [(dimm: Int, pause: Double)], megabytes: Int) {
