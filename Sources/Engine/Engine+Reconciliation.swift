@@ -98,6 +98,8 @@ extension Engine {
         package let look: Look
         /// What made the refreshes necessary: the verdict of the first look.
         package let firstVerdict: Verdict
+        /// What a patch anticipated, if the first look found nothing wrong; see ``Ahead``.
+        package var anticipated: Coverage?
         /// The refreshes, in order.
         package let refreshes: [Refresh]
         /// Why the image was reloaded and not patched; `nil` if it was patched, or if a patch could
@@ -117,6 +119,7 @@ extension Engine {
         package func followed(by later: Reconciliation) -> Reconciliation {
             Reconciliation(
                 look: later.look, firstVerdict: firstVerdict,
+                anticipated: anticipated ?? later.anticipated,
                 refreshes: refreshes + later.refreshes, unpatched: later.unpatched ?? unpatched,
                 replacement: later.replacement ?? replacement, rival: later.rival ?? rival,
                 end: later.end)

@@ -351,6 +351,7 @@ extension Engine {
         if verifies { savedState.owesDigest = true }
         var look = try look(.cheap, now: now)
         let first = look.verdict
+        var anticipated: Coverage?
         var trigger = trigger
         var refreshes: [Refresh] = []
         var unpatched: PatchObstacle?
@@ -358,7 +359,8 @@ extension Engine {
         var replacement: Replacement?
         func ended(_ end: End) -> Reconciliation {
             Reconciliation(
-                look: look, firstVerdict: first, refreshes: refreshes, unpatched: unpatched,
+                look: look, firstVerdict: first, anticipated: anticipated,
+                refreshes: refreshes, unpatched: unpatched,
                 replacement: replacement, rival: rival, end: end)
         }
         if trigger != .routine || look.verdict != savedState.uncured { savedState.uncured = nil }
@@ -373,6 +375,9 @@ extension Engine {
             }
             let before = need.look
             let step = try lockedRefresh(need, now: now)
+            if before.isAhead, !step.refreshes.isEmpty {
+                anticipated = before.observation.coverage.value
+            }
             refreshes += step.refreshes
             unpatched = step.unpatched ?? unpatched
             rival = step.rival ?? rival

@@ -253,7 +253,7 @@ final class Daemon {
             note(outcome.look.observation.support)
             schedule(FollowUp(after: outcome, on: trigger), on: trigger)
             // Polls for what is half done come every few milliseconds, and mostly find nothing.
-            if again, untold == nil, outcome.isNothing(after: reporter.verdict) { return }
+            if again, untold == nil, outcome.isNothing(after: reporter.told) { return }
             let all = untold.map { $0.outcome.followed(by: outcome) } ?? outcome
             let begin = untold?.since ?? loop.now
             untold = (all, begin)

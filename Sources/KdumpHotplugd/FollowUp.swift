@@ -83,9 +83,10 @@ extension Engine.Reconciliation {
         }
     }
 
-    /// Whether it found what has been said, and did nothing.
-    func isNothing(after verdict: Verdict?) -> Bool {
-        end == .settled && refreshes.isEmpty && rival == nil && look.verdict == verdict
+    /// Whether it found what has been said, of the machine that it was said of, and did nothing.
+    func isNothing(after told: Engine.Look?) -> Bool {
+        end == .settled && refreshes.isEmpty && rival == nil && look.verdict == told?.verdict
+            && look.observation.live == told?.observation.live
     }
 
     /// Whether nothing was refreshed, or what was refreshed has been unloaded since.

@@ -42,7 +42,8 @@ struct History: Codable, Equatable {
         let cause: Cause
         /// What was found, in one word: that of KDUMP_STATE.
         var found: String?
-        /// What was missing from the image, and what was in it and gone.
+        /// What was missing from the image, and what was in it and gone; or if it was found current, what
+        /// was about to come, and to leave.
         var missing: Difference?
         var phantom: Difference?
         /// How the image was refreshed, in order.
@@ -100,6 +101,7 @@ extension History.Entry {
         found = Announcement.word(for: outcome.firstVerdict)
         if case .stale(let coverage) = outcome.firstVerdict { note(coverage) }
         if case .waiting(let coverage) = outcome.firstVerdict { note(coverage) }
+        if case .current = outcome.firstVerdict, let coverage = outcome.anticipated { note(coverage) }
         methods = outcome.refreshes.map { Report.Method($0.method) }
         if !methods.isEmpty { window = outcome.refreshes.map(\.window).reduce(0, +) }
         if outcome.hasFailed {

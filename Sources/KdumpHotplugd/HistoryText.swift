@@ -41,9 +41,11 @@ enum HistoryText {
     }
 
     private static func found(_ entry: History.Entry) -> String {
-        let parts = [(entry.missing, "missing"), (entry.phantom, "gone")].compactMap {
-            difference, word in difference.map { "\(text($0)) \(word)" }
-        }
+        let isAhead = entry.found == Announcement.word(for: .current)
+        let parts = [
+            (entry.missing, isAhead ? "coming" : "missing"),
+            (entry.phantom, isAhead ? "leaving" : "gone"),
+        ].compactMap { difference, word in difference.map { "\(text($0)) \(word)" } }
         guard !parts.isEmpty else { return entry.found ?? "-" }
         return parts.joined(separator: ", ")
     }

@@ -17,8 +17,8 @@ struct Reporter {
     private var last: Announcement?
     /// The verdict of the last entry in the history; `nil` if this daemon has made none.
     private var lastNoted: Severity?
-    /// The verdict of the last look that was told.
-    private(set) var verdict: Verdict?
+    /// The last look that was told.
+    private(set) var told: Engine.Look?
 
     /// Goes on from what the last daemon has left in `state`.
     init(_ settings: Settings, in state: StateDirectory, services: ServiceManager) {
@@ -83,7 +83,7 @@ extension Reporter {
         _ outcome: Engine.Reconciliation, _ ways: Engine.Ways, saving saved: Engine.SavedState,
         on trigger: Trigger, again: Bool, at now: UInt64
     ) {
-        verdict = outcome.look.verdict
+        told = outcome.look
         let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
         let announcement = Announcement(of: outcome, assessment)
         write(Report(of: outcome.look, assessment, ways: ways, daemon: me), at: now)

@@ -64,6 +64,21 @@ extension DaemonTests {
             #expect(!isOrdinary(stale, .blocked(.noSource)) && !isOrdinary(stale, .busy))
         }
 
+        /// Memory that leaves after the patch for it changes what there is to say, and not the verdict.
+        @Test func nothingHasHappenedOnlyIfTheMachineIsTheSameToo() {
+            let told = Combinations.look(.current)
+            var smaller = told.observation
+            smaller.live = .known(Combinations.half)
+            func isNothing(_ seen: Observation) -> Bool {
+                let look = Engine.Look(
+                    observation: seen, verdict: .current, byteCount: 0, microseconds: 0)
+                return Engine.Reconciliation(
+                    look: look, firstVerdict: .current, refreshes: [], unpatched: nil, end: .settled
+                ).isNothing(after: told)
+            }
+            #expect(isNothing(told.observation) && !isNothing(smaller))
+        }
+
         @Test func aKernelThatKeepsUpHasItsGraceTime() {
             #expect(
                 followUp(.waiting(Combinations.lossy), .settled) == .look(after: Engine.grace))

@@ -13,12 +13,13 @@ extension DaemonTests {
         private func entry(
             _ end: Engine.End = .settled, found: Verdict = .current, then: Verdict = .current,
             _ refreshes: [Engine.Refresh] = [], on trigger: Trigger = .hotplug,
-            after before: Severity? = .ok, at time: Int = 100
+            after before: Severity? = .ok, at time: Int = 100, anticipating: Coverage? = nil
         ) -> History.Entry? {
             let look = Combinations.look(then)
             let ways = Engine.Ways(patch: nil, reload: nil)
             let outcome = Engine.Reconciliation(
-                look: look, firstVerdict: found, refreshes: refreshes, unpatched: nil, end: end)
+                look: look, firstVerdict: found, anticipated: anticipating, refreshes: refreshes,
+                unpatched: nil, end: end)
             let assessment = Assessment(of: look, ways: ways, daemonRuns: true)
             return History.Entry(
                 of: outcome, Announcement(of: outcome, assessment), on: trigger, after: before,
@@ -34,6 +35,19 @@ extension DaemonTests {
             #expect(made.missing == History.Difference(bytes: 512 << 20, cpus: [1]))
             #expect(made.phantom == nil && made.failure == nil)
             #expect(made.methods == [.patch, .reload] && made.window == 813_224)
+        }
+
+        /// A patch before the memory is online, or before it has left, finds nothing missing and nothing gone.
+        @Test func whatWasAboutToComeOrLeaveIsSaid() throws {
+            func line(_ coverage: Coverage) throws -> String {
+                let made = try #require(entry(.settled, [patch], anticipating: coverage))
+                return HistoryText.lines(of: History().adding(made)) { "T\($0)" }[1]
+            }
+            let leaving = Coverage(live: Combinations.half, described: Combinations.machine)
+            #expect(
+                try line(Combinations.lossy)
+                    == "T100  hotplug  512 MiB and CPU 1 coming  patch  879 µs       OK")
+            #expect(try line(leaving).contains("  512 MiB and CPU 1 leaving  patch  "))
         }
 
         @Test func nothingNewIsNoEntry() {
