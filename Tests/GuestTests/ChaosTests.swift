@@ -44,13 +44,13 @@ extension GuestTests {
                 let name = environment["KDUMP_HOTPLUGD_CHAOS_KERNEL"]
                 return name == nil || name == kernel.description
             }
-        /// How many guests live at a time in one test.
+        /// How many guests live at a time; one kernel follows another.
         ///
         /// Each has two CPUs. If they wait for those of this machine, patches take many times as long,
         /// and the floor of protection keeps the daemon from following.
         private static let lanes = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
 
-        @Test(arguments: kernels)
+        @Test(.serialized, arguments: kernels)
         func `a crash at any moment of a storm leaves a dump of the machine as it is`(
             kernel: Kernel
         ) throws {
