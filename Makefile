@@ -8,6 +8,8 @@ DESTDIR ?=
 # Debian's zsh looks elsewhere: packaging/deb/make.sh says where.
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 SWIFT ?= swift
+SWIFT_FLAGS ?=
+STRIP ?= strip
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
@@ -28,7 +30,11 @@ dependencies: ## Install the Debian packages that building and testing take
 	@.ci/dependencies
 
 build: dependencies ## Build the daemon as it ships: optimised, with a static Swift runtime
-	$(SWIFT) build $(RELEASE_FLAGS)
+	@$(MAKE) --no-print-directory compile
+
+# What `make build` does once its dependencies are there. Packages call it, with flags of their own.
+compile:
+	$(SWIFT) build $(RELEASE_FLAGS) $(SWIFT_FLAGS)
 
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
@@ -108,7 +114,7 @@ test-guest: deb payload ## Resume, hot-plug and crash real kernels
 # The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
 install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0755 .build/release/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
-	strip $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
+	$(STRIP) $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
 	    udev/mask-reload-rules systemd/share-load-lock
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -123,8 +129,9 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/kdump-hotplugd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/kdump-hotplugd fleet/rules.yml fleet/icinga2.conf \
 	    fleet/node-problem-detector.json fleet/check.schema.json fleet/history.schema.json
-	install -D -m 0644 man/kdump-hotplugd.8 \
-	    $(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	version=$$(packaging/version) && sed "s/@VERSION@/$$version/" man/kdump-hotplugd.8 \
+	    >$(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	umask 022; complete='.build/release/kdump-hotplugd --generate-completion-script'; \
