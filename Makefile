@@ -21,7 +21,8 @@ TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-libra
 .DEFAULT_GOAL := help
 .PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
     matrix soak chaos costs bench \
-    fuzz install deb rpm test-packages clean
+    fuzz install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
+    selinux pictures recording clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -49,17 +50,23 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
 	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests \
-	    .ci/unit .ci/unpacked packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
-	    packaging/deb/postinst packaging/rpm/make.sh \
+	    .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
+	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh debian/kdump-hotplugd.p* \
+	    debian/tests/check debian/tests/hotplug \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
 	.ci/fleet
+	.ci/documents
 
 test-unit: dependencies ## Run the tests that need no guest
-	$(SWIFT) build --build-tests
-	$(TEST) --filter 'EngineTests|BenchTests'
+	@$(MAKE) --no-print-directory check-engine
 	$(SUDO) $(TEST) --filter DaemonTests --skip MockedUeventsTests
 	umockdev-wrapper $(TEST) --filter MockedUeventsTests
+
+# Those that need no root, no journal and no guest: packages run them when they are built.
+check-engine:
+	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
+	$(TEST) --filter 'EngineTests|BenchTests'
 
 # The reference counts of libudev and libsystemd are kept by API notes, which nothing else checks.
 test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer and LeakSanitizer
@@ -147,6 +154,33 @@ rpm: build ## Make an RPM package of it: .build/rpm/kdump-hotplugd-*.rpm
 
 test-packages: deb rpm ## Check what is in the packages, and let lintian look at one
 	packaging/check
+
+dist: dependencies ## Make a source archive that is built without a network: .build/dist/
+	packaging/dist
+
+debian-source: dependencies ## Build Debian's source package in a clean Debian unstable: .build/room/
+	packaging/deb/source.sh
+
+# Not part of `make test`: it takes a clean unstable of 4 GB and half an hour.
+test-debian: dependencies ## Build Debian's source package twice, compare, lintian, autopkgtest, uscan
+	packaging/deb/source.sh --twice
+	packaging/deb/test.sh
+
+test-rpm: dependencies ## Build the RPM packages from the source archive, with their tests, and rpmlint
+	packaging/rpm/source.sh
+
+selinux: ## Compile a SELinux module that confines the daemon: .build/selinux/kdump_hotplugd.pp
+	packaging/selinux/make.sh
+
+pictures: ## Draw the pictures of the documents anew
+	docs/pictures/reserved-memory.py >docs/pictures/reserved-memory.svg
+	docs/pictures/terminal.py docs/pictures/demo.cast >docs/pictures/demo.svg
+
+recording: ## Record `make demo` for the README
+	@mkdir -p .build
+	docs/pictures/record.py 'make demo' make --no-print-directory demo >.build/demo.cast
+	mv .build/demo.cast docs/pictures/demo.cast
+	@$(MAKE) --no-print-directory pictures
 
 clean: ## Remove what was built; the guests' cache outside the repository stays
 	rm -rf .build

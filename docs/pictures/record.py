@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-WIDTH = 118
+WIDTH = 126
 
 
 def main():
