@@ -40,8 +40,8 @@ install -D -m 0644 debian/copyright "$documents/copyright"
 sed 's/^\(kdump-hotplugd ([0-9.]*\)-[0-9]*)/\1)/' debian/changelog >"$place/debian/changelog"
 gzip -9nc "$place/debian/changelog" >"$documents/changelog.gz"
 
-# dpkg's tools look for their input in ./debian.
-sed '/^Static-Built-Using:/d' debian/control >"$place/debian/control"
+# dpkg's tools look for their input in ./debian; what is debhelper's is left out.
+sed -e '/^Static-Built-Using:/d' -e 's/[$]{misc:Depends}, //' debian/control >"$place/debian/control"
 install -m 0644 packaging/deb/conffiles "$tree/DEBIAN"
 for name in postinst prerm postrm; do
     script "$name" >"$tree/DEBIAN/$name"
