@@ -51,7 +51,7 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	.ci/house-rules
 	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests \
 	    .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
-	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh debian/kdump-hotplugd.p* \
+	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh debian/kdump-hotplugd.p* \
 	    debian/tests/check debian/tests/hotplug \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
