@@ -12,14 +12,16 @@ struct Check {
     private let source: ImageSource?
     private let patches: Bool?
     private let state: StateDirectory
+    private let depth: Engine.Depth
 
-    /// Creates a check of the machine below `root`.
+    /// Creates a check of the machine below `root`, with so much of the image read.
     ///
     /// Where an argument is `nil`, the daemon's own setting is used.
-    init(root: SystemRoot, source: ImageSource?, patches: Bool?) {
+    init(root: SystemRoot, source: ImageSource?, patches: Bool?, depth: Engine.Depth) {
         self.root = root
         self.source = source
         self.patches = patches
+        self.depth = depth
         state = StateDirectory(below: root)
     }
 
@@ -55,7 +57,7 @@ struct Check {
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
         do throws(SystemError) {
-            let look = try engine.look(.thorough, now: MonotonicClock.microseconds)
+            let look = try engine.look(depth, now: MonotonicClock.microseconds)
             // Before the service has run, its settings are not known here.
             let isKnown = source != nil || remembered != nil
             let found = engine.ways(given: look)

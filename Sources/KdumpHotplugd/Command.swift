@@ -30,6 +30,9 @@ struct Command: ParsableCommand {
     @Flag(help: "With --check: print nothing; the exit code says it.")
     var quiet = false
 
+    @Flag(help: "With --check: do not read all of the image; damage would not be seen.")
+    var quick = false
+
     @Option(
         help:
             "With --check: what the exit code means: plugin, as above; npd, for node-problem-detector: 0 complete, 1 incomplete or none, 2 unknown."
@@ -82,6 +85,7 @@ struct Command: ParsableCommand {
         }
         if check && history { throw ValidationError("--check and --history exclude each other.") }
         if quiet && !check { throw ValidationError("--quiet needs --check.") }
+        if quick && !check { throw ValidationError("--quick needs --check.") }
         if exit != nil && !check { throw ValidationError("--exit needs --check.") }
         if quiet && json { throw ValidationError("--quiet and --json exclude each other.") }
         if root != nil && !check && !history {
@@ -105,7 +109,7 @@ struct Command: ParsableCommand {
         if check {
             let health = Check(
                 root: SystemRoot(root ?? "/"), source: settings.source,
-                patches: settings.patches ? nil : false)
+                patches: settings.patches ? nil : false, depth: quick ? .cheap : .thorough)
             throw ExitCode(health.run(form))
         }
         guard geteuid() == 0 else {

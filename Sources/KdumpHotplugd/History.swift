@@ -101,7 +101,9 @@ extension History.Entry {
         found = Announcement.word(for: outcome.firstVerdict)
         if case .stale(let coverage) = outcome.firstVerdict { note(coverage) }
         if case .waiting(let coverage) = outcome.firstVerdict { note(coverage) }
-        if case .current = outcome.firstVerdict, let coverage = outcome.anticipated { note(coverage) }
+        if outcome.firstVerdict == .current, let coverage = outcome.anticipated {
+            note(coverage)
+        }
         methods = outcome.refreshes.map { Report.Method($0.method) }
         if !methods.isEmpty { window = outcome.refreshes.map(\.window).reduce(0, +) }
         if outcome.hasFailed {

@@ -93,6 +93,9 @@ extension GuestTests {
             #expect(well.status == 0 && well.output.hasPrefix("OK - "), "\(well.output)")
             let quiet = try guest.check("--quiet")
             #expect(quiet.status == 0 && quiet.output.isEmpty)
+            let quick = try guest.check("--quick")
+            #expect(quick.status == 0 && quick.output.contains("integrity     unknown"))
+            #expect(try guest.check().output.contains("integrity     verified"))
             // The probe of Nagios, as its user runs it.
             let probe = try guest.run("setpriv --reuid=65534 kdump-hotplugd --check | head -n 1")
             #expect(

@@ -6,7 +6,7 @@ import Foundation
 ///
 /// QEMU divides the buffer for translated code into regions, and empties it only when a running CPU
 /// finds no free one. A CPU that is plugged in just before that aborts QEMU for want of a region
-/// (tcg/region.c, `tcg_region_initial_alloc__locked`). A guest fills the buffer in a minute or two.
+/// (tcg/region.c, `tcg_region_initial_alloc__locked`).
 ///
 /// For QEMU 7.2 and 10.0.2, both seen to abort; the source of 10.0.13 is mended.
 extension Machine {
@@ -16,11 +16,17 @@ extension Machine {
     /// take before the new one has its own.
     private static let mostUse = 0.8
 
-    /// Has the buffer emptied if it is nearly full: the guest runs new programs until it is.
+    /// Has the buffer emptied if it is nearly full: the guest runs programs that have to be translated
+    /// until it is.
     func makeRoomForCode() throws(GuestError) {
         while try codeUse() > Self.mostUse {
             // Code is translated anew wherever a program happens to lie, about a MiB of it each time.
-            try expect("for i in {1..40}; do /bin/true; done")
+            try expect(
+                """
+                sysctl -q kernel.randomize_va_space=2
+                for i in {1..40}; do /bin/true; done
+                sysctl -q kernel.randomize_va_space=0
+                """)
         }
     }
 
