@@ -86,10 +86,11 @@ extension Reporter {
         told = outcome.look
         let assessment = Assessment(of: outcome.look, ways: ways, daemonRuns: true)
         let announcement = Announcement(of: outcome, assessment)
-        write(Report(of: outcome.look, assessment, ways: ways, daemon: me), at: now)
         save { () throws(SystemError) in try remember(saved) }
         note(.init(of: outcome, announcement, on: trigger, after: lastNoted, at: Int(time(nil))))
         announce(announcement, isDue: trigger == .hotplug && !again)
+        // Last: whoever finds it there finds the rest as well.
+        write(Report(of: outcome.look, assessment, ways: ways, daemon: me), at: now)
     }
 
     /// Tells that the machine could not be looked at.
@@ -97,16 +98,16 @@ extension Reporter {
         unreadable error: SystemError, on trigger: Trigger, again: Bool, at now: UInt64
     ) {
         let announcement = Announcement(unreadable: error)
-        write(Report(announcement.assessment, daemon: me), at: now)
         note(.init(unreadable: announcement.assessment, after: lastNoted, at: Int(time(nil))))
         announce(announcement, isDue: trigger == .hotplug && !again)
+        write(Report(announcement.assessment, daemon: me), at: now)
     }
 
     /// Tells that the machine is not looked at now.
     mutating func tell(unknownBecause reason: String, at now: UInt64) {
         let announcement = Announcement(unknownBecause: reason)
-        write(Report(announcement.assessment, daemon: me), at: now)
         announce(announcement, isDue: true)
+        write(Report(announcement.assessment, daemon: me), at: now)
     }
 
     /// Tells that the daemon stops because it was told to.
@@ -143,9 +144,9 @@ extension Reporter {
         let numbers = Array(ReportMetrics.text(of: last).utf8)
         save { () throws(SystemError) in
             let told = Result { () throws(SystemError) in
-                try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
+                try state.write(numbers, as: ReportMetrics.file, mode: 0o644)
             }
-            try state.write(numbers, as: ReportMetrics.file, mode: 0o644)
+            try state.write(ReportJSON.bytes(of: last), as: "state.json", mode: 0o644)
             try told.get()
         }
     }
