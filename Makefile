@@ -106,6 +106,8 @@ bench: payload ## Measure beside the peers and write docs/benchmarks.md: about 1
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --product Bench
 	.build/debug/Bench docs/benchmarks $(PARTS)
+	$(SWIFT) run -c release -Xswiftc -enable-testing --scratch-path .build/size Size \
+	    docs/benchmarks/size.csv
 	Tests/Bench/report/report.py docs/benchmarks
 
 test-fuzz: dependencies

@@ -67,6 +67,10 @@ let package = Package(
         .executableTarget(
             name: "Bench", dependencies: ["Guest"], path: "Tests/Bench", exclude: ["report"],
             swiftSettings: house),
+        // Its numbers count only if it is built for release, where the engine's inside is testable only on
+        // demand: `make bench` does that.
+        .executableTarget(
+            name: "Size", dependencies: ["Engine"], path: "Tests/Size", swiftSettings: house),
         .testTarget(name: "BenchTests", dependencies: ["Bench"], swiftSettings: house),
     ],
     swiftLanguageModes: [.v6]

@@ -45,6 +45,17 @@ package struct AddressRanges: Hashable, Codable {
     /// How many bytes the set holds.
     package var byteCount: UInt64 { ranges.reduce(0) { $0 + $1.byteCount } }
 
+    /// Whether all addresses of `range` are in the set.
+    package func contains(_ range: AddressRange) -> Bool {
+        guard range.byteCount > 0 else { return true }
+        var (low, high) = (0, ranges.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if ranges[middle].start <= range.start { low = middle + 1 } else { high = middle }
+        }
+        return low > 0 && range.end <= ranges[low - 1].end
+    }
+
     /// Returns the addresses that are in this set or in `other`.
     package func union(_ other: AddressRanges) -> AddressRanges {
         AddressRanges(ranges + other.ranges)

@@ -32,11 +32,12 @@ package struct CoreDescription: Hashable {
         let plain = memory.filter { $0.offset == $0.physical }
         let directMap = CoreDescription.commonDistance(of: plain)
         let mapped = AddressRanges(plain.filter { $0.distance == directMap }.map(\.range))
-        let isText: (CoreHeader.Entry) -> Bool = { entry in
-            entry.distance != directMap && AddressRanges([entry.range]).subtracting(mapped).isEmpty
+        let isRAM: (CoreHeader.Entry) -> Bool = { entry in
+            entry.offset == entry.physical
+                && (entry.distance == directMap || !mapped.contains(entry.range))
         }
-        special = memory.filter { $0.offset != $0.physical || isText($0) }
-        ram = AddressRanges(plain.filter { !isText($0) }.map(\.range))
+        special = memory.filter { !isRAM($0) }
+        ram = AddressRanges(memory.filter(isRAM).map(\.range))
         self.directMap = directMap
     }
 

@@ -58,10 +58,11 @@ struct HeaderPlan {
             throw .imageNotUnderstood(because: "its core header has no vmcoreinfo note")
         }
         let ram = try ramEntries(described)
+        let special = Set(described.special)
         var new = old
         new.entries = try noteEntries(described, besides: kernelNote) + [kernelNote]
         new.entries += old.entries.filter { entry in
-            entry.kind != .note && (entry.kind != .memory || described.special.contains(entry))
+            entry.kind != .note && (entry.kind != .memory || special.contains(entry))
         }
         new.entries += ram
         guard new.entries.count <= CoreHeader.mostEntries else {

@@ -14,9 +14,9 @@ import comparisons
 import figures
 import plots
 import texts
-from figures import MODEL, OURS, grouped, median, milliseconds, p99, values
+from figures import MODEL, OURS, grouped, median, milliseconds, p99, ratio, values
 
-PARTS = ("windows", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile")
+PARTS = ("windows", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile", "versions")
 
 
 def windows(directory):
@@ -138,6 +138,33 @@ def profile(directory):
     return texts.PROFILE_HEAD + text if text else ""
 
 
+def versions(directory):
+    """The windows of two builds, on quiet CPUs and on busy ones."""
+    body = []
+    for (kernel, build, cpus), some in grouped(
+            figures.rows(directory, "versions"), "kernel", "build", "cpus").items():
+        windows = values(some, "unprotected_us")
+        body.append([kernel, build, cpus, len(windows),
+                     *map(milliseconds, (median(windows), p99(windows), max(windows)))])
+    return texts.VERSIONS + figures.table(
+        ["kernel", "build", "CPUs", "patches", "unprotected, median, ms", "p99", "most"],
+        body) + "\n" if body else ""
+
+
+def size(directory):
+    """Each pure step on machines of three sizes; the largest last."""
+    body = []
+    for (step,), some in grouped(figures.rows(directory, "size"), "step").items():
+        times = values(some, "us")
+        body.append([step, *map(milliseconds, times), ratio(times[-1], times[0])])
+    if not body:
+        return ""
+    sizes = [f"{int(cpus):,} CPUs, {int(ranges):,} ranges, {int(blocks):,} blocks"
+             for cpus, ranges, blocks in grouped(
+                 figures.rows(directory, "size"), "cpus", "ranges", "blocks")]
+    return texts.SIZE + figures.table(["step, ms", *sizes, "the last to the first"], body) + "\n"
+
+
 def machine():
     """The machine in words: nothing that names it."""
     models = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
@@ -157,7 +184,7 @@ def main():
         plots.windows(lines, directory)
         page += windows(directory)
     page += storms(directory) + growth(directory)
-    page += profile(directory) + rest(directory)
+    page += profile(directory) + versions(directory) + rest(directory) + size(directory)
     with open(f"{directory}.md", "w") as file:
         file.write(page)
 

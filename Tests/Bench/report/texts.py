@@ -72,3 +72,19 @@ kernel making reserved memory writable before the load and read-only after it, a
 six times for a patch.
 
 """
+
+VERSIONS = """## Two builds, on quiet CPUs and on busy ones
+
+`KDUMP_HOTPLUGD_BEFORE=FILE make bench PARTS=versions` lets another build take turns with this one in
+one guest, each with its own unit. On *busy* CPUs two programs want each of them all the time. The 99th
+percentile of fewer than a hundred is the largest.
+
+"""
+
+SIZE = """## The largest machines
+
+What a look and a patch compute, on made-up machines: half of the possible CPUs are present and a
+quarter has gone since the load, each NUMA node has its notes elsewhere, and the RAM is in thousands of
+ranges of 8 GiB. The last one has 64 TiB. Measured natively, the median of five; the files are not read.
+
+"""

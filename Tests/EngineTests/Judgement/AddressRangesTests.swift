@@ -29,6 +29,9 @@ import Testing
             #expect(bits(set(left)) == left)
             #expect(bits(set(left).union(set(right))) == left | right)
             #expect(bits(set(left).subtracting(set(right))) == left & ~right)
+            #expect(
+                set(right).ranges.allSatisfy { set(left).contains($0) } == (right & ~left == 0))
+            #expect(set(left & right).ranges.allSatisfy { set(left).contains($0) })
             #expect(bits(set(left).intersection(set(right))) == left & right)
             #expect(set(left).byteCount == UInt64(left.nonzeroBitCount))
         }

@@ -31,6 +31,19 @@ import Testing
         #expect(alone.cpus(at: [0x1000, 0x2000]) == NumberSet([0]), "no number is left")
     }
 
+    /// A number is given out once, also where the notes of each NUMA node are elsewhere.
+    @Test func numbersCPUsOfAllNodesThatAreGone() {
+        let notes = ProcessorNotes(
+            addresses: [0: 0x10_0000, 1: 0x18_0000, 4: 0x910_0000], possible: NumberSet(Set(0..<8)),
+            kernelNote: nil)
+        // CPU 2 by its distance, 5 and 6 by their order; none is left for the second note of CPU 2.
+        let listed: [UInt64] = [0x10_0000, 0x20_0000, 0x910_0000, 0x910_8000, 0x911_0000]
+        #expect(notes.cpus(at: listed) == NumberSet([0, 2, 4, 5, 6]))
+        // After the last number come those that are free before it.
+        let many: [UInt64] = [0x910_0000, 0x921, 0x922, 0x923, 0x924, 0x925, 0x926]
+        #expect(notes.cpus(at: many) == NumberSet([2, 3, 4, 5, 6, 7]))
+    }
+
     @Test func readsNotes() throws {
         let machine = try RecordedMachine([
             "/sys/devices/system/cpu/possible": "0-3\n",
@@ -63,7 +76,7 @@ import Testing
         #expect(try blocks.offline(in: AddressRanges([part])).ranges == [part])
         #expect(blocks.absent(in: AddressRanges([dimm, part])).isEmpty)
         let end = AddressRange(start: .max - 4096, end: .max)
-        #expect(blocks.absent(in: AddressRanges([end])).ranges == [end])
+        #expect(blocks.absent(in: AddressRanges([end])).isEmpty, "no machine has such a block")
         try machine.remove("/sys/devices/system/memory/block_size_bytes")
         #expect(try MemoryBlocks(below: machine.root) == nil, "no memory can be taken out of use")
     }
@@ -79,6 +92,12 @@ import Testing
         let second = [AddressRange(start: 0x1_0800_0000, end: 0x1_1000_0000)]
         #expect(try blocks.offline(in: dimm).ranges == second)
         #expect(blocks.absent(in: dimm).ranges == second)
+        // Two ranges in one block.
+        let halves = AddressRanges([
+            AddressRange(start: 0x1_0800_0000, end: 0x1_0900_0000),
+            AddressRange(start: 0x1_0A00_0000, end: 0x1_0B00_0000),
+        ])
+        #expect(blocks.absent(in: halves) == halves)
         // A kernel that shows none does not say that nothing is in use.
         try machine.remove("/sys/devices/system/memory/memory32")
         #expect(try MemoryBlocks(below: machine.root) == nil)
