@@ -8,6 +8,8 @@ DESTDIR ?=
 # Debian's zsh looks elsewhere: packaging/deb/make.sh says where.
 ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 SWIFT ?= swift
+SWIFT_FLAGS ?=
+STRIP ?= strip
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
@@ -19,7 +21,8 @@ TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-libra
 .DEFAULT_GOAL := help
 .PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
     matrix soak chaos costs bench \
-    fuzz install deb rpm test-packages clean
+    fuzz install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
+    selinux pictures recording clean
 
 help: ## Say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -28,7 +31,11 @@ dependencies: ## Install the Debian packages that building and testing take
 	@.ci/dependencies
 
 build: dependencies ## Build the daemon as it ships: optimised, with a static Swift runtime
-	$(SWIFT) build $(RELEASE_FLAGS)
+	@$(MAKE) --no-print-directory compile
+
+# What `make build` does once its dependencies are there. Packages call it, with flags of their own.
+compile:
+	$(SWIFT) build $(RELEASE_FLAGS) $(SWIFT_FLAGS)
 
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
@@ -43,17 +50,23 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 	.ci/house-rules
 	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests \
-	    .ci/unit .ci/unpacked packaging/check packaging/version packaging/deb/make.sh packaging/deb/p*rm \
-	    packaging/deb/postinst packaging/rpm/make.sh \
+	    .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
+	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh debian/kdump-hotplugd.p* \
+	    debian/tests/check debian/tests/hotplug \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
 	.ci/unit
 	.ci/fleet
+	.ci/documents
 
 test-unit: dependencies ## Run the tests that need no guest
-	$(SWIFT) build --build-tests
-	$(TEST) --filter 'EngineTests|BenchTests'
+	@$(MAKE) --no-print-directory check-engine
 	$(SUDO) $(TEST) --filter DaemonTests --skip MockedUeventsTests
 	umockdev-wrapper $(TEST) --filter MockedUeventsTests
+
+# Those that need no root, no journal and no guest: packages run them when they are built.
+check-engine:
+	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
+	$(TEST) --filter 'EngineTests|BenchTests'
 
 # The reference counts of libudev and libsystemd are kept by API notes, which nothing else checks.
 test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer and LeakSanitizer
@@ -110,7 +123,7 @@ test-guest: deb payload ## Resume, hot-plug and crash real kernels
 # The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
 install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0755 .build/release/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
-	strip $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
+	$(STRIP) $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
 	    udev/mask-reload-rules systemd/share-load-lock
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -125,8 +138,9 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	    $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/kdump-hotplugd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/kdump-hotplugd fleet/rules.yml fleet/icinga2.conf \
 	    fleet/node-problem-detector.json fleet/check.schema.json fleet/history.schema.json
-	install -D -m 0644 man/kdump-hotplugd.8 \
-	    $(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	version=$$(packaging/version) && sed "s/@VERSION@/$$version/" man/kdump-hotplugd.8 \
+	    >$(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	umask 022; complete='.build/release/kdump-hotplugd --generate-completion-script'; \
@@ -142,6 +156,33 @@ rpm: build ## Make an RPM package of it: .build/rpm/kdump-hotplugd-*.rpm
 
 test-packages: deb rpm ## Check what is in the packages, and let lintian look at one
 	packaging/check
+
+dist: dependencies ## Make a source archive that is built without a network: .build/dist/
+	packaging/dist
+
+debian-source: dependencies ## Build Debian's source package in a clean Debian unstable: .build/room/
+	packaging/deb/source.sh
+
+# Not part of `make test`: it takes a clean unstable of 4 GB and half an hour.
+test-debian: dependencies ## Build Debian's source package twice, compare, lintian, autopkgtest, uscan
+	packaging/deb/source.sh --twice
+	packaging/deb/test.sh
+
+test-rpm: dependencies ## Build the RPM packages from the source archive, with their tests, and rpmlint
+	packaging/rpm/source.sh
+
+selinux: ## Compile a SELinux module that confines the daemon: .build/selinux/kdump_hotplugd.pp
+	packaging/selinux/make.sh
+
+pictures: ## Draw the pictures of the documents anew
+	docs/pictures/reserved-memory.py >docs/pictures/reserved-memory.svg
+	docs/pictures/terminal.py docs/pictures/demo.cast >docs/pictures/demo.svg
+
+recording: ## Record `make demo` for the README
+	@mkdir -p .build
+	docs/pictures/record.py 'make demo' make --no-print-directory demo >.build/demo.cast
+	mv .build/demo.cast docs/pictures/demo.cast
+	@$(MAKE) --no-print-directory pictures
 
 clean: ## Remove what was built; the guests' cache outside the repository stays
 	rm -rf .build

@@ -1,7 +1,17 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import PackageDescription
+
+/// Where a source archive has the dependency (`make dist`), so that a build of it needs no network.
+let vendored = Context.packageDirectory + "/vendor/swift-argument-parser"
+
+/// The one dependency: from the archive, or in a clone from where it is published.
+let argumentParser: Package.Dependency =
+    access(vendored + "/Package.swift", R_OK) == 0
+    ? .package(path: vendored)
+    : .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
 
 /// What every Swift target is compiled with; warnings are errors so that none is ever committed.
 let house: [SwiftSetting] = [
@@ -19,9 +29,7 @@ let package = Package(
     products: [
         .executable(name: "kdump-hotplugd", targets: ["KdumpHotplugd"])
     ],
-    dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
-    ],
+    dependencies: [argumentParser],
     targets: [
         .systemLibrary(name: "CUdev"),
         .systemLibrary(name: "CSystemd"),

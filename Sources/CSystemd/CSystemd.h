@@ -6,7 +6,8 @@
 // using it.
 //
 // Swift wants a release operation that returns nothing; libsystemd's return NULL: hence one
-// function for each type.
+// function for each type. And before 6.3 it wants a body for each type. Nobody ever sees what is in it:
+// Swift only passes pointers on.
 
 #ifndef KDUMP_HOTPLUGD_CSYSTEMD_H
 #define KDUMP_HOTPLUGD_CSYSTEMD_H
@@ -18,6 +19,9 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <systemd/sd-journal.h>
+
+struct sd_event { char opaque; };
+struct sd_event_source { char opaque; };
 
 static inline void csystemd_event_release(sd_event *_Nonnull event)
 {

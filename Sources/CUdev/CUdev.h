@@ -5,12 +5,17 @@
 // `SwiftReturnOwnership: retained`, or each call leaks; so describe a function before using it.
 //
 // Swift wants a release operation that returns nothing; libudev's return NULL: hence one function
-// for each type.
+// for each type. And before 6.3 it wants a body for each type. Nobody ever sees what is in it: Swift
+// only passes pointers on.
 
 #ifndef KDUMP_HOTPLUGD_CUDEV_H
 #define KDUMP_HOTPLUGD_CUDEV_H
 
 #include <libudev.h>
+
+struct udev { char opaque; };
+struct udev_monitor { char opaque; };
+struct udev_device { char opaque; };
 
 static inline void cudev_release(struct udev *_Nonnull udev)
 {

@@ -18,6 +18,20 @@ extension DaemonTests {
             }
         }
 
+        /// Operators look a message up by its subject or its id, and filter by its priority.
+        @Test func everyMessageHasItsRowInOperations() throws {
+            let levels = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
+            let rows = try read(repository("docs/operations.md"))
+                .matches(of: #/(?m)^\| ([^|]+) \| ([a-z]+) \| `([0-9a-f]{32})` \| [^|]+ \|$/#)
+                .map { "\($0.1), \($0.2), \($0.3)" }
+            let known = try catalog().map { id, lines in
+                let entry = try #require(JournalEntry(rawValue: id))
+                let subject = lines[0].dropFirst("Subject: ".count)
+                return "\(subject), \(levels[Int(entry.priority)]), \(id)"
+            }
+            #expect(rows.sorted() == known.sorted())
+        }
+
         /// journalctl leaves `@FIELD@` standing where the message lacks the field.
         @Test func everyFieldOfAParagraphIsSentWithEveryOfItsMessages() throws {
             let sent = try fieldsOfAnnouncements()

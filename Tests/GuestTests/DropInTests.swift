@@ -81,7 +81,7 @@ extension GuestTests {
                 try guest.run("varlinkctl call \(socket) io.systemd.Metrics.Foo {}").status != 0)
         }
 
-        @Test(arguments: [Debian.debian12])
+        @Test(arguments: [Debian.debian12, .debian13])
         func `a purge leaves everything as it was`(debian: Debian) throws {
             let guest = try machine(debian) { $0.sharesMemory = true }
             let before = try files(guest)

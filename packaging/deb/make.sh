@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # packaging/deb/make.sh: packages what `make build` built as
-# .build/deb/kdump-hotplugd_VERSION_ARCHITECTURE.deb, using only dpkg's own tools. The package
-# depends on the libraries that dpkg-shlibdeps finds, so it runs on the Debian release it was built
-# on and later.
+# .build/deb/kdump-hotplugd_VERSION_ARCHITECTURE.deb, using only dpkg's own tools, for those who bring
+# a Swift toolchain of their own. The package depends on the libraries that dpkg-shlibdeps finds, so it
+# runs on the Debian release it was built on and later.
+#
+# Texts and scripts are those of the source package in debian/, which an upload to Debian would be made
+# of (make debian-source). Only what debhelper would put into the scripts is here, beside this one.
 
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,19 +19,34 @@ tree=$place/tree
 rm -rf "$place"
 mkdir -p "$tree/DEBIAN" "$place/debian"
 export SOURCE_DATE_EPOCH
-SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l packaging/deb/changelog -S Timestamp)
+SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -S Timestamp)
+
+# script NAME: a maintainer script, with what debhelper would put into it.
+script() {
+    if [[ -e debian/kdump-hotplugd.$1 ]]; then
+        sed -e "/^#DEBHELPER#\$/{r packaging/deb/$1" -e 'd}' "debian/kdump-hotplugd.$1"
+    else
+        printf '#!/bin/sh\nset -e\n\n'
+        cat "packaging/deb/$1"
+    fi
+}
 
 make --no-print-directory install DESTDIR="$tree" PREFIX=/usr \
     ZSH_COMPLETIONS=/usr/share/zsh/vendor-completions >"$place/log"
 gzip -9n "$tree/usr/share/man/man8/kdump-hotplugd.8"
 documents=$tree/usr/share/doc/kdump-hotplugd
-install -D -m 0644 packaging/deb/copyright "$documents/copyright"
-gzip -9nc packaging/deb/changelog >"$documents/changelog.gz"
+install -D -m 0644 debian/copyright "$documents/copyright"
+# This package is not Debian's, and so has no Debian revision.
+sed 's/^\(kdump-hotplugd ([0-9.]*\)-[0-9]*)/\1)/' debian/changelog >"$place/debian/changelog"
+gzip -9nc "$place/debian/changelog" >"$documents/changelog.gz"
 
-# dpkg's tools look for their input in ./debian.
-install -m 0644 packaging/deb/{control,changelog} "$place/debian"
+# dpkg's tools look for their input in ./debian; what is debhelper's is left out.
+sed -e '/^Static-Built-Using:/d' -e 's/[$]{misc:Depends}, //' debian/control >"$place/debian/control"
 install -m 0644 packaging/deb/conffiles "$tree/DEBIAN"
-install -m 0755 packaging/deb/{postinst,prerm,postrm} "$tree/DEBIAN"
+for name in postinst prerm postrm; do
+    script "$name" >"$tree/DEBIAN/$name"
+    chmod 0755 "$tree/DEBIAN/$name"
+done
 (
     cd "$place"
     dpkg-shlibdeps -Tsubstvars "$tree/usr/sbin/kdump-hotplugd"
