@@ -101,7 +101,8 @@ extension GuestTests {
             try guest.overwrite(at: header + 56, with: [2])
             #expect(try guest.check().status == 2)
             if scrubs { try guest.waitUntilOK() } else { try guest.expect("sleep 10") }
-            #expect(try guest.daemonJournal().contains("Reloaded") == scrubs)
+            let journal = try guest.daemonJournal()
+            #expect(journal.contains("Reloaded") == scrubs, "\(journal)")
             #expect(try guest.check().status == (scrubs ? 0 : 2))
         }
 

@@ -7,7 +7,7 @@
 struct BlockMap {
     /// The most blocks that are told apart; all beyond count as present.
     ///
-    /// At the smallest size that is more than x86 can address, and nonsense in a memory map costs 16 MiB
+    /// At the smallest size that is 16 PiB, more than any machine has, and nonsense in a map costs 16 MiB
     /// and no more.
     private static let most: UInt64 = 1 << 27
 
