@@ -239,7 +239,10 @@ extension Engine {
     ) -> Fact<Coverage> {
         switch (report.described, live) {
         case (.known(let described), .known(let live)):
-            .known(Coverage(live: live, described: described, offline: report.offline))
+            .known(
+                Coverage(
+                    live: live, described: described, offline: report.offline,
+                    unbootable: report.unbootable))
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             .unknown(because: reason)
         }

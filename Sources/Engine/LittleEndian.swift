@@ -2,8 +2,8 @@
 
 /// Little-endian numbers at byte offsets of a buffer, `nil` beyond its end.
 ///
-/// Everything an audit or a patch reads is little-endian on each architecture whose images go
-/// stale.
+/// What an audit or a patch reads is little-endian on each architecture whose images go stale, except
+/// device trees.
 extension [UInt8] {
     /// The 16-bit number at `offset`.
     func half(at offset: Int) -> UInt16? {

@@ -57,6 +57,13 @@ struct Report: Codable, Equatable {
         let entries: Int
     }
 
+    /// The device tree of an image that has one.
+    struct DeviceTree: Codable, Equatable {
+        var place: Range
+        /// The CPUs that it names, by the firmware's numbers.
+        let cpus: [Int]
+    }
+
     /// RAM, in bytes, without reserved memory.
     struct Memory: Codable, Equatable {
         let present: UInt64
@@ -73,6 +80,8 @@ struct Report: Codable, Equatable {
         let present: [Int]
         let missing: [Int]
         let phantom: [Int]
+        /// Those on which the capture kernel could not boot; left out if it boots on any.
+        let unbootable: [Int]?
     }
 
     /// How the image is refreshed.
@@ -136,6 +145,7 @@ struct Report: Codable, Equatable {
     let loader: String?
     var coreHeader: CoreHeader?
     let integrity: Integrity
+    var deviceTree: DeviceTree?
     var commandLine: CommandLine?
     /// Whether the image holds the keys of an encrypted dump target; left out where that is unknown.
     let targetKeys: Bool?
@@ -177,6 +187,12 @@ extension Report {
         coreHeader = seen.image.map {
             CoreHeader(place: Range($0.header.range), entries: $0.header.core.entries.count)
         }
+        deviceTree = seen.image.flatMap { image in
+            guard let cpus = image.bootProcessors,
+                let part = image.parts.first(where: { $0.role == .bootParameters })
+            else { return nil }
+            return DeviceTree(place: Range(part.range), cpus: cpus.members.sorted())
+        }
         integrity = Report.integrity(of: seen.finding)
         commandLine = seen.image?.commandLine.value.map {
             CommandLine(text: $0, lacks: seen.lacks.map(\.need.parameter))
@@ -205,7 +221,9 @@ extension Report {
         cpus = Processors(
             present: live.cpus.members.sorted(),
             missing: coverage?.missingCPUs.members.sorted() ?? [],
-            phantom: coverage?.phantomCPUs.members.sorted() ?? [])
+            phantom: coverage?.phantomCPUs.members.sorted() ?? [],
+            unbootable: seen.image?.bootProcessors == nil
+                ? nil : coverage?.unbootableCPUs.members.sorted())
     }
 
     private static func integrity(of finding: Fact<Audit.Finding>) -> Integrity {

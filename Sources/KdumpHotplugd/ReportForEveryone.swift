@@ -17,6 +17,7 @@ extension Report {
         }
         report.reserved = reserved?.map(hide)
         if let place = coreHeader?.place { report.coreHeader?.place = hide(place) }
+        if let place = deviceTree?.place { report.deviceTree?.place = hide(place) }
         report.memory?.missing = memory?.missing.map(hide) ?? []
         report.memory?.phantom = memory?.phantom.map(hide) ?? []
         report.commandLine = commandLine.map { line in

@@ -18,6 +18,9 @@ enum ReportText {
         if let header = report.coreHeader {
             add("core header", text(header.place) + ", \(header.entries) entries")
         }
+        if let tree = report.deviceTree {
+            add("device tree", text(tree.place) + ", CPUs \(NumberSet(Set(tree.cpus)))")
+        }
         if report.loaded == true { add("integrity", integrity(report.integrity)) }
         if let line = report.commandLine {
             add("command line", line.text)
@@ -109,8 +112,10 @@ enum ReportText {
     }
 
     private static func difference(_ cpus: Report.Processors) -> String {
-        (cpus.missing.isEmpty ? "" : ", missing \(NumberSet(Set(cpus.missing)))")
+        let unbootable = cpus.unbootable ?? []
+        return (cpus.missing.isEmpty ? "" : ", missing \(NumberSet(Set(cpus.missing)))")
             + (cpus.phantom.isEmpty ? "" : ", phantom \(NumberSet(Set(cpus.phantom)))")
+            + (unbootable.isEmpty ? "" : ", no dump of a crash on \(NumberSet(Set(unbootable)))")
     }
 
     private static func lastRefresh(_ refresh: Report.LastRefresh?, now: Int) -> String {

@@ -51,7 +51,12 @@ enum Sentences {
     /// Says what differs between a stale image and the machine.
     private static func staleness(_ coverage: Coverage, of look: Engine.Look) -> String {
         var parts: [String] = []
-        if coverage.losesAnything {
+        if !coverage.unbootableCPUs.isEmpty {
+            let cpus = processors(coverage.unbootableCPUs)
+            let any = coverage.unbootableCPUs.count == 1 ? "" : "one of "
+            parts.append("a crash on \(any)\(cpus) leaves no dump")
+        }
+        if !coverage.missingMemory.isEmpty || !coverage.missingCPUs.isEmpty {
             let total = look.observation.live.value?.ram.byteCount ?? 0
             let memory = coverage.missingMemory.byteCount
             var losses = memory > 0 ? ["\(ByteCount(memory)) of \(ByteCount(total)) RAM"] : []

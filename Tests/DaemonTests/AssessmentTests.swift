@@ -102,6 +102,37 @@ extension DaemonTests {
                     + " has")
         }
 
+        @Test func aCrashThatCannotBeCapturedIsSaid() {
+            let look = Combinations.look(.stale(Combinations.stranding))
+            #expect(Sentences.meaning(of: look) == "a crash on CPU 1 leaves no dump")
+            #expect(assessment(.stale(Combinations.stranding)).severity == .critical)
+            let two = Coverage(
+                live: Combinations.machine, described: Combinations.half,
+                unbootable: NumberSet([0, 1]))
+            #expect(
+                Sentences.meaning(of: Combinations.look(.stale(two)))
+                    == "a crash on one of CPUs 0-1 leaves no dump; a crash now loses 512 MiB of"
+                    + " 1023 MiB RAM and CPU 1")
+        }
+
+        @Test func theDeviceTreeIsTold() throws {
+            var seen = try #require(
+                try Combinations.looks().first { $0.observation.image?.bootProcessors != nil }
+            ).observation
+            (seen.live, seen.coverage) = (
+                .known(Combinations.machine), .known(Combinations.stranding)
+            )
+            let look = Combinations.look(.stale(Combinations.stranding), seen)
+            let report = Report(
+                of: look, Assessment(of: look, ways: Self.open, daemonRuns: true), ways: Self.open,
+                daemon: Report.Daemon(running: true, pid: 1, lastRefresh: nil))
+            let lines = ReportText.lines(of: report, now: 0)
+            #expect(lines.contains("device tree   4 KiB at 0x1000, CPUs 0"))
+            #expect(lines.contains("CPUs          0-1, no dump of a crash on 1"))
+            let everyone = ReportText.lines(of: report.withoutAddresses, now: 0)
+            #expect(everyone.contains("device tree   4 KiB, CPUs 0"))
+        }
+
         /// A kernel that updates the image hides it for a moment; then nobody is known to update it.
         @Test(arguments: [
             (Verdict.neverStale, "nothing: it never goes stale"), (.nothingLoaded, "nothing"),

@@ -14,12 +14,18 @@ enum Combinations {
         ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 29)]), cpus: NumberSet([0]))
     static var lossy: Coverage { Coverage(live: machine, described: half) }
 
+    /// All is covered, and yet a crash on one of the CPUs of ``machine`` could not be captured.
+    static var stranding: Coverage {
+        Coverage(live: machine, described: machine, unbootable: NumberSet([1]))
+    }
+
     static var verdicts: [Verdict] {
         [
             .unsupported, .nothingReserved, .nothingLoaded, .lost, .neverStale,
             .leftToFirmware, .current,
             .waiting(lossy), .stale(lossy), .stale(Coverage(live: half, described: machine)),
-            .stale(Coverage(live: machine, described: other)), .broken(because: "broken"),
+            .stale(Coverage(live: machine, described: other)), .stale(stranding),
+            .broken(because: "broken"),
             .missingParameter([.leaveHotAddedMemoryAlone]), .trusted(because: "hidden"),
             .unverified(because: "hidden"),
         ]
@@ -48,7 +54,10 @@ enum Combinations {
             [
                 .known(.nothing), .unknown(because: "hidden"),
                 .known(.image(try image(commandLine: "nr_cpus=1"))),
-                .known(.image(try image(commandLine: "nr_cpus=1 acpi_no_memhotplug"))),
+                .known(
+                    .image(
+                        try image(
+                            commandLine: "nr_cpus=1 acpi_no_memhotplug", bootsOn: NumberSet([0])))),
             ])
         vary(\.support, [true, false].map { KernelSupport(isLoaded: $0) })
         vary(\.keepsUp, [true, false, nil])
@@ -95,8 +104,10 @@ enum Combinations {
     private static let other = LiveSystem(
         ram: AddressRanges([AddressRange(start: 1 << 20, end: 1 << 29)]), cpus: NumberSet([7]))
 
-    /// An image of which only the command line matters.
-    private static func image(commandLine: String) throws -> ResidentImage {
+    /// An image of which only the command line matters, and on which CPUs its kernel boots.
+    private static func image(
+        commandLine: String, bootsOn processors: NumberSet? = nil
+    ) throws -> ResidentImage {
         let place = AddressRange(start: 0x1000, end: 0x2000)
         let byte = Field(bitOffset: 0, bitSize: 8)
         let word = Field(bitOffset: 8, bitSize: 16)
@@ -111,9 +122,11 @@ enum Combinations {
         var header = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 57)
         (header[16], header[32], header[54]) = (4, 64, 56)
         return ResidentImage(
-            kimage: kimage, parts: [],
+            kimage: kimage,
+            parts: [ResidentImage.Part(range: place, role: .bootParameters, isListed: true)],
             header: ResidentImage.Header(range: place, core: try CoreHeader(header)), digest: nil,
             integrity: .verified, commandLine: .known(commandLine),
-            identity: ImageIdentity(kimage: kimage, place: 0, bytes: []))
+            identity: ImageIdentity(kimage: kimage, place: 0, bytes: []),
+            bootProcessors: processors)
     }
 }

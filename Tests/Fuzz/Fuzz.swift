@@ -8,7 +8,7 @@ import Glibc
 
 /// The parsers of what the kernel, reserved memory or a configuration gives.
 enum FuzzTarget: String, CaseIterable {
-    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell
+    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell, tree
 
     /// The one that the environment names.
     static let chosen: FuzzTarget = {
@@ -46,6 +46,8 @@ enum FuzzTarget: String, CaseIterable {
             _ = ResidentCommandLine.coreHeader(in: String(decoding: bytes, as: UTF8.self))
         case .shell:
             feedShell(bytes)
+        case .tree:
+            feedTree(bytes)
         }
     }
 
@@ -88,6 +90,19 @@ enum FuzzTarget: String, CaseIterable {
         for table in RegionTable.candidates(in: bytes, within: reserved) {
             precondition(AddressRanges(table.regions).subtracting(reserved).isEmpty)
             precondition(RegionTable.names(anyOf: table.regions, in: bytes))
+        }
+    }
+
+    /// What a property says is where it says that it is.
+    private func feedTree(_ bytes: [UInt8]) {
+        guard let tree = try? DeviceTree(bytes) else { return }
+        var nodes = [tree.root]
+        while let node = nodes.popLast() {
+            nodes += node.children
+            for property in node.properties {
+                precondition(bytes[property.place...].starts(with: property.value))
+                _ = (property.text, property.number, property.words)
+            }
         }
     }
 

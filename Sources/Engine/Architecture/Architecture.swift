@@ -15,8 +15,8 @@ package struct Architecture: Sendable {
     var imagesGoStale = true
     /// RAM that no core header needs to list and no hotplug changes.
     var ramOutsideDumps = AddressRanges()
-    /// Whether a core header may list what is reserved beside the image's own range, below 4 GiB.
-    var mayListLowReserve = false
+    /// Which part of reserved memory a core header may list.
+    var listedReserve = ListedReserve.nothing
     /// Whose purgatory checks the digest at a crash.
     var digestCheck = DigestCheck.always
     /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not
@@ -47,6 +47,16 @@ package struct Architecture: Sendable {
         case onlyInImages(of: Kimage.Loader)
     }
 
+    /// A part of reserved memory that a core header may list, and need not.
+    enum ListedReserve: Sendable {
+        /// None: the header must leave out all of it.
+        case nothing
+        /// What is reserved beside the image's own range, below 4 GiB.
+        case low
+        /// Any of it: something else lies in there, too.
+        case anything
+    }
+
     /// A segment of an image, with its first bytes.
     struct Segment {
         /// The physical addresses.
@@ -65,6 +75,14 @@ package struct Architecture: Sendable {
         let initrd: UInt64
         /// Which files the image was made of; `nil` where that is not known.
         var origin: ImageOrigin?
+        /// The CPUs on which the capture kernel can boot, as the firmware numbers them; `nil` if it
+        /// can boot on any.
+        var bootProcessors: NumberSet?
+        /// The memory that it leaves alone until it reads the core header; `nil` if it does not have
+        /// to be told.
+        var spared: AddressRanges?
+        /// Why it cannot use what its loader has prepared; `nil` if it can.
+        var flaw: String?
     }
 
     /// What must be known of an architecture in order to write parts of an image and leave the

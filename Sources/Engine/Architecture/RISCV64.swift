@@ -8,5 +8,5 @@ extension Architecture {
     /// (arch/riscv/kernel/machine_kexec_file.c, `prepare_elf_headers`). Nothing else is known here, so
     /// images are reloaded and not patched.
     package static let riscv64 = Architecture(
-        name: "riscv64", number: 243, mayListLowReserve: true)
+        name: "riscv64", number: 243, listedReserve: .low)
 }

@@ -14,17 +14,22 @@ package struct Coverage: Hashable, Codable {
     package let missingCPUs: NumberSet
     /// CPUs that the image lists although they are gone.
     package let phantomCPUs: NumberSet
+    /// CPUs on which the capture kernel could not boot: a crash on one of them leaves no dump at all.
+    package let unbootableCPUs: NumberSet
 
     /// Compares the machine as it is with the one that an image describes.
     ///
-    /// RAM that is `offline` need not be listed: it holds nothing.
+    /// RAM that is `offline` need not be listed: it holds nothing. The capture kernel could not boot on
+    /// the CPUs that are `unbootable`.
     package init(
-        live: LiveSystem, described: LiveSystem, offline: AddressRanges = AddressRanges()
+        live: LiveSystem, described: LiveSystem, offline: AddressRanges = AddressRanges(),
+        unbootable: NumberSet = NumberSet()
     ) {
         missingMemory = live.ram.subtracting(described.ram).subtracting(offline)
         phantomMemory = described.ram.subtracting(live.ram)
         missingCPUs = live.cpus.subtracting(described.cpus)
         phantomCPUs = described.cpus.subtracting(live.cpus)
+        unbootableCPUs = unbootable
     }
 
     /// How much of `ram` a dump would hold, in percent, rounded down: 100 only if nothing is
@@ -41,6 +46,8 @@ package struct Coverage: Hashable, Codable {
     /// Whether the image describes the machine exactly.
     package var isExact: Bool { !losesAnything && phantomMemory.isEmpty && phantomCPUs.isEmpty }
 
-    /// Whether a dump would lose memory or CPUs.
-    package var losesAnything: Bool { !missingMemory.isEmpty || !missingCPUs.isEmpty }
+    /// Whether a dump would lose memory or CPUs, or there might be none.
+    package var losesAnything: Bool {
+        !missingMemory.isEmpty || !missingCPUs.isEmpty || !unbootableCPUs.isEmpty
+    }
 }

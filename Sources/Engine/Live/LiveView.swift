@@ -56,22 +56,26 @@ package struct LiveView: Equatable {
             (isMoving, fingerprint) = (false, nil)
             map = .unknown(because: "\(error)")
         }
-        reserved = map.map(\.reserved)
+        reserved =
+            switch map {
+            case .known(let map): ReservedMemory.ranges(of: map, below: root)
+            case .unknown(let reason): .unknown(because: reason)
+            }
         let present = LiveView.presentProcessors(below: root)
         notes = LiveView.notes(of: present, below: root)
         let contiguous = LiveView.contiguousReserve(below: root, untoldReserve)
-        switch (map, present, contiguous) {
-        case (.known(let map), .known(let present), .known(let contiguous)):
+        switch (map, reserved, present, contiguous) {
+        case (.known(let map), .known(let reserved), .known(let present), .known(let contiguous)):
             let cpus = notes.value?.cpus(among: present) ?? present
             // Blocks that cannot be asked are taken for settled: the next look is never far.
             absent =
                 (try? MemoryBlocks(below: root))?.absent(in: map.systemRAM) ?? AddressRanges()
             isUnsettled = !absent.isEmpty || cpus != present
-            let excluded = AddressRanges(map.reserved).union(contiguous)
+            let excluded = AddressRanges(reserved).union(contiguous)
                 .union(architecture.ramOutsideDumps)
             system = .known(LiveSystem(ram: map.systemRAM.subtracting(excluded), cpus: cpus))
-        case (.unknown(let reason), _, _), (_, .unknown(let reason), _),
-            (_, _, .unknown(let reason)):
+        case (.unknown(let reason), _, _, _), (_, .unknown(let reason), _, _),
+            (_, _, .unknown(let reason), _), (_, _, _, .unknown(let reason)):
             (isUnsettled, absent) = (false, AddressRanges())
             system = .unknown(because: reason)
         }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the kernel saves the registers of each CPU at a crash, and its note about itself.
+/// Where the kernel saves the registers of each CPU at a crash, its note about itself, and what the
+/// firmware calls the CPUs.
 ///
-/// A core header lists these addresses and not the CPUs. Only present CPUs have such a file, and
-/// only root can read it (drivers/base/cpu.c, `crash_notes`).
+/// A core header lists these addresses and not the CPUs. Each present CPU has such a file, and on some
+/// architectures each possible one; only root can read it (drivers/base/cpu.c, `crash_notes`).
 package struct ProcessorNotes: Hashable, Codable {
     /// The physical address of each present CPU's note, by the CPU's number.
     package let addresses: [Int: UInt64]
+    /// What the firmware calls each CPU, by the CPU's number, where the kernel says so.
+    package var firmwareNumbers: [Int: Int] = [:]
     /// The CPUs that may ever be present.
     package let possible: NumberSet
     /// The physical address of the note about the kernel (vmcoreinfo); `nil` if it is not known.
@@ -19,10 +22,17 @@ package struct ProcessorNotes: Hashable, Codable {
         do throws(SystemError) {
             let cpus = "/sys/devices/system/cpu"
             var addresses: [Int: UInt64] = [:]
+            var firmwareNumbers: [Int: Int] = [:]
+            var areNumbered = true
             for cpu in present.members {
                 // A CPU that is coming or going is present and has no device.
                 addresses[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes")
                     .flatMap { UInt64($0, radix: 16) }
+                // Only where a device tree names the CPUs (`show_physical_id`): all have one, or none.
+                guard areNumbered, addresses[cpu] != nil else { continue }
+                firmwareNumbers[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/physical_id")
+                    .flatMap { Int($0) }
+                areNumbered = firmwareNumbers[cpu] != nil
             }
             guard !addresses.isEmpty else {
                 return .unknown(because: "no CPU reports the address of its crash note")
@@ -33,7 +43,8 @@ package struct ProcessorNotes: Hashable, Codable {
                 .split(separator: " ").first.flatMap { UInt64($0.dropFirst(2), radix: 16) }
             return .known(
                 ProcessorNotes(
-                    addresses: addresses, possible: possible ?? present, kernelNote: kernelNote))
+                    addresses: addresses, firmwareNumbers: firmwareNumbers,
+                    possible: possible ?? present, kernelNote: kernelNote))
         } catch {
             return .unknown(because: "\(error)")
         }
@@ -45,6 +56,17 @@ package struct ProcessorNotes: Hashable, Codable {
     /// (drivers/acpi/acpi_processor.c, `acpi_processor_hotadd_init` and `acpi_processor_remove`).
     package func cpus(among present: NumberSet) -> NumberSet {
         NumberSet(present.members.intersection(addresses.keys))
+    }
+
+    /// Returns those of the CPUs with a device whose firmware numbers are not in `known`.
+    ///
+    /// A CPU whose firmware number is not told is none of them.
+    package func cpus(outside known: NumberSet) -> NumberSet {
+        NumberSet(
+            Set(
+                firmwareNumbers.filter { cpu, number in
+                    addresses[cpu] != nil && !known.members.contains(number)
+                }.keys))
     }
 
     /// Returns the CPUs whose notes are at `listed`, a core header's list in its order.

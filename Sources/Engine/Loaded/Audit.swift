@@ -30,6 +30,8 @@ package struct Audit {
         let described: Fact<LiveSystem>
         /// RAM that is not in use and that the image does not describe.
         let offline: AddressRanges
+        /// CPUs of the machine on which the capture kernel could not boot.
+        var unbootable = NumberSet()
         /// How many bytes of memory were read.
         var byteCount: UInt64
         /// Whether something moved meanwhile, so that another audit may find more.
@@ -89,9 +91,12 @@ package struct Audit {
         // loss.
         let blocks = undescribed.isEmpty ? nil : try? MemoryBlocks(below: root)
         let offline = (try? blocks?.offline(in: undescribed)) ?? AddressRanges()
+        let bootable = finding.value?.image?.bootProcessors
+        let unbootable = bootable.flatMap { notes.value?.cpus(outside: $0) }
         return Report(
-            finding: finding, described: described, offline: offline, byteCount: byteCount,
-            isMoving: isMoving, isEncrypted: isEncrypted, work: work)
+            finding: finding, described: described, offline: offline,
+            unbootable: unbootable ?? NumberSet(), byteCount: byteCount, isMoving: isMoving,
+            isEncrypted: isEncrypted, work: work)
     }
 
     /// Finds the image in memory.
@@ -133,9 +138,13 @@ package struct Audit {
         _ image: ResidentImage, by notes: Fact<ProcessorNotes>, within reserved: [AddressRange]
     ) -> Fact<LiveSystem> {
         var ignored = architecture.ramOutsideDumps
-        if architecture.mayListLowReserve {
+        switch architecture.listedReserve {
+        case .nothing: break
+        case .low:
             let low = reserved.filter { !$0.holds(image.kimage.entry) }
             ignored = ignored.union(AddressRanges(low))
+        case .anything:
+            ignored = ignored.union(AddressRanges(reserved))
         }
         return notes.map { notes in
             let core = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)

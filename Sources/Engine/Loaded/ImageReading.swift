@@ -51,11 +51,15 @@ struct ImageReading {
         for region in purgatory.regions { try look(at: region) }
         let bootData = try bootData()
         try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
+        if let flaw = bootData?.values.flaw { return .broken(because: flaw) }
         let commandLine = commandLine(bootData?.values)
         let header: ResidentImage.Header
         switch try self.header(namedBy: commandLine.value, among: listed) {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
+        }
+        if let spared = bootData?.values.spared, let reason = header.flaw(where: spared) {
+            return .broken(because: reason)
         }
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootData: bootData?.range,
@@ -74,7 +78,7 @@ struct ImageReading {
             parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
             header: header, digest: glance.digest, integrity: glance.integrity,
             commandLine: commandLine, identity: purgatory.identity(of: kimage),
-            origin: bootData?.values.origin)
+            origin: bootData?.values.origin, bootProcessors: bootData?.values.bootProcessors)
         return .understood(image, glance.work)
     }
 
@@ -178,5 +182,18 @@ struct ImageReading {
             return .broken(because: "there is no core header at \(hexadecimal(place.start))")
         }
         return .understood(ResidentImage.Header(range: place, core: core))
+    }
+}
+
+extension ResidentImage.Header {
+    /// Why a capture kernel that only spares `spared` cannot use the header; `nil` if it can.
+    ///
+    /// It allocates from all of the other memory before it reads the header.
+    fileprivate func flaw(where spared: AddressRanges) -> String? {
+        let used = AddressRange(start: range.start, end: range.start + UInt64(core.byteCount))
+        let lost = AddressRanges([used]).subtracting(spared).byteCount
+        guard lost > 0 else { return nil }
+        return "its device tree does not reserve the last \(ByteCount(lost)) of its core header,"
+            + " which the capture kernel would overwrite"
     }
 }

@@ -8,7 +8,8 @@ package struct ResidentImage: Equatable {
         case coreHeader
         /// The code between the two kernels.
         case purgatory
-        /// What the loader has prepared for the capture kernel, with the command line.
+        /// What the loader has prepared for the capture kernel, with the command line: boot
+        /// parameters, or a device tree.
         case bootParameters
         /// The capture kernel.
         case kernel
@@ -18,7 +19,7 @@ package struct ResidentImage: Equatable {
         case backup
         /// The keys of an encrypted dump target.
         case targetKeys
-        /// Anything else, such as a device tree.
+        /// Anything else.
         case other
     }
 
@@ -69,6 +70,9 @@ package struct ResidentImage: Equatable {
     package let identity: ImageIdentity
     /// Which files it was made of; `nil` if that is not known.
     package var origin: ImageOrigin?
+    /// The CPUs on which the capture kernel can boot, as the firmware numbers them; `nil` if it can
+    /// boot on any.
+    package var bootProcessors: NumberSet?
 
     /// Who made the image; after a patch `struct kimage` only tells who loaded the patch.
     ///
@@ -105,6 +109,7 @@ package struct ResidentImage: Equatable {
     ) -> ResidentImage {
         ResidentImage(
             kimage: kimage, parts: parts ?? self.parts, header: header, digest: digest,
-            integrity: integrity, commandLine: commandLine, identity: identity, origin: origin)
+            integrity: integrity, commandLine: commandLine, identity: identity, origin: origin,
+            bootProcessors: bootProcessors)
     }
 }
