@@ -48,12 +48,8 @@ package struct AddressRanges: Hashable, Codable {
     /// Whether all addresses of `range` are in the set.
     package func contains(_ range: AddressRange) -> Bool {
         guard range.byteCount > 0 else { return true }
-        var (low, high) = (0, ranges.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if ranges[middle].start <= range.start { low = middle + 1 } else { high = middle }
-        }
-        return low > 0 && range.end <= ranges[low - 1].end
+        let next = ranges.partitionPoint { $0.start <= range.start }
+        return next > 0 && range.end <= ranges[next - 1].end
     }
 
     /// Returns the addresses that are in this set or in `other`.

@@ -62,11 +62,7 @@ package struct ProcessorNotes: Hashable, Codable {
     ///
     /// A CPU whose firmware number is not told is none of them.
     package func cpus(outside known: NumberSet) -> NumberSet {
-        NumberSet(
-            Set(
-                firmwareNumbers.filter { cpu, number in
-                    addresses[cpu] != nil && !known.members.contains(number)
-                }.keys))
+        NumberSet(Set(firmwareNumbers.filter { !known.members.contains($0.value) }.keys))
     }
 
     /// Returns the CPUs whose notes are at `listed`, a core header's list in its order.
@@ -80,97 +76,17 @@ package struct ProcessorNotes: Hashable, Codable {
         let here = addresses.filter { all.contains($0.value) }
         var members = Set(here.keys)
         guard all.count != possible.count else { return NumberSet(members) }
-        var absent = FreeNumbers(possible.members.subtracting(addresses.keys))
+        var gone = NoteNumbers(possible.members.subtracting(addresses.keys), beside: addresses)
         let numbers = Dictionary(here.map { ($0.value, $0.key) }) { first, _ in first }
-        let spacing = NoteSpacing(addresses)
         var last = -1
         for address in listed {
             if let number = numbers[address] {
                 last = number
-            } else if let number = spacing?.number(at: address).flatMap({ absent.take($0) })
-                ?? absent.takeFirst(after: last) ?? absent.takeFirst(after: -1)
-            {
+            } else if let number = gone.take(at: address, after: last) {
                 members.insert(number)
                 last = number
             }
         }
         return NumberSet(members)
-    }
-}
-
-/// How far apart the notes of the CPUs are, if they are equally far.
-private struct NoteSpacing {
-    private let first: (number: Int, address: UInt64)
-    private let distance: UInt64
-
-    /// Measures it between the two CPUs with the lowest numbers; `nil` if their notes do not tell.
-    init?(_ addresses: [Int: UInt64]) {
-        let known = addresses.sorted { $0.key < $1.key }.prefix(2)
-        guard known.count == 2, known[0].value < known[1].value else { return nil }
-        let steps = UInt64(known[1].key - known[0].key)
-        guard (known[1].value - known[0].value) % steps == 0 else { return nil }
-        first = (known[0].key, known[0].value)
-        distance = (known[1].value - known[0].value) / steps
-    }
-
-    /// The number of the CPU whose note is at `address`, or `nil` if there can be none.
-    func number(at address: UInt64) -> Int? {
-        guard address > first.address else { return nil }
-        let (steps, rest) = (address - first.address).quotientAndRemainder(dividingBy: distance)
-        // No kernel has that many CPUs.
-        guard rest == 0, steps < 1 << 20 else { return nil }
-        return first.number + Int(steps)
-    }
-}
-
-/// Numbers that are given out once each.
-///
-/// Thousands of CPUs may be gone, so finding the next one that is free must not pass all that are taken.
-private struct FreeNumbers {
-    /// In ascending order.
-    private let numbers: [Int]
-    /// For each of them the place where to look for the next that is free: its own as long as it is.
-    private var next: [Int]
-
-    init(_ numbers: Set<Int>) {
-        self.numbers = numbers.sorted()
-        next = Array(0...numbers.count)
-    }
-
-    /// Takes `number`, or returns `nil` if it is not free.
-    mutating func take(_ number: Int) -> Int? {
-        let place = place(from: number)
-        guard place < numbers.count, numbers[place] == number, next[place] == place else {
-            return nil
-        }
-        next[place] = place + 1
-        return number
-    }
-
-    /// Takes the first free number above `number`, or returns `nil` if there is none.
-    mutating func takeFirst(after number: Int) -> Int? {
-        let begin = place(from: number + 1)
-        var free = begin
-        while next[free] != free { free = next[free] }
-        // Whoever comes this way again need not take every step.
-        var passed = begin
-        while passed != free {
-            let step = next[passed]
-            next[passed] = free
-            passed = step
-        }
-        guard free < numbers.count else { return nil }
-        next[free] = free + 1
-        return numbers[free]
-    }
-
-    /// The place of the first number that is not below `number`.
-    private func place(from number: Int) -> Int {
-        var (low, high) = (0, numbers.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if numbers[middle] < number { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 }
