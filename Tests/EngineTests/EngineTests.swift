@@ -33,6 +33,15 @@ import Testing
         Engine(root: machine.root, source: nil, savedState: savedState, architecture: .x86)
     }
 
+    /// Gives the machine memory blocks of 128 MiB.
+    private func putOnline(_ blocks: Range<Int>, of machine: RecordedMachine) throws {
+        let folder = "/sys/devices/system/memory"
+        try machine.write("8000000\n", to: "\(folder)/block_size_bytes")
+        for block in blocks {
+            try machine.write("online\n", to: "\(folder)/memory\(block)/state")
+        }
+    }
+
     @Test func leavesARightImageAlone() throws {
         let machine = try machine()
         var engine = engine(machine)
@@ -58,10 +67,7 @@ import Testing
     /// What is coming has no device yet, and what is going has none any more; neither is in use.
     @Test func doesNotMissWhatIsOnlyHalfThere() throws {
         let machine = try machine()
-        try machine.write("8000000\n", to: "/sys/devices/system/memory/block_size_bytes")
-        for block in 0..<8 {
-            try machine.write("online\n", to: "/sys/devices/system/memory/memory\(block)/state")
-        }
+        try putOnline(0..<8, of: machine)
         var engine = engine(machine)
         func look() throws -> Engine.Look { try engine.look(.cheap, now: { 0 }) }
         #expect(try look().verdict == .current && !look().observation.isUnsettled)
@@ -89,19 +95,12 @@ import Testing
     /// Most events of a storm need no look.
     @Test func anEventThatChangesNothingNeedsNoLook() throws {
         let machine = try machine()
-        try machine.write("8000000\n", to: "/sys/devices/system/memory/block_size_bytes")
-        func write(_ blocks: Range<Int>) throws {
-            for block in blocks {
-                try machine.write(
-                    "online\n", to: "/sys/devices/system/memory/memory\(block)/state")
-            }
-        }
-        try write(0..<8)
+        try putOnline(0..<8, of: machine)
         var engine = engine(machine)
         #expect(!engine.seesNothingNew, "nothing was seen yet")
         _ = try engine.look(.cheap, now: { 0 })
         #expect(engine.seesNothingNew)
-        try write(8..<9)
+        try putOnline(8..<9, of: machine)
         #expect(engine.seesNothingNew, "a block has come, and no RAM")
         _ = try engine.look(.cheap, now: { 0 })
         try FileManager.default.removeItem(
@@ -138,10 +137,7 @@ import Testing
     /// RAM that is listed and not in use yet.
     @Test func memoryThatIsComingIsSeenAheadOfItsBlocks() throws {
         let machine = try machine()
-        try machine.write("8000000\n", to: "/sys/devices/system/memory/block_size_bytes")
-        for block in 0..<8 {
-            try machine.write("online\n", to: "/sys/devices/system/memory/memory\(block)/state")
-        }
+        try putOnline(0..<8, of: machine)
         var engine = engine(machine)
         #expect(try engine.look(.cheap, now: { 0 }).observation.ahead == nil)
         try machine.write(
