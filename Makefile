@@ -113,7 +113,7 @@ bench: payload ## Measure beside the peers and write docs/benchmarks.md: about 1
 test-fuzz: dependencies
 	Tests/Fuzz/run.sh 2
 
-fuzz: dependencies ## Fuzz every parser for a minute each: about 9 minutes
+fuzz: dependencies ## Fuzz every parser for a minute each: about 10 minutes
 	Tests/Fuzz/run.sh 60
 
 test-guest: deb payload ## Resume, hot-plug and crash real kernels
