@@ -35,7 +35,9 @@ extension GuestTests {
             }
         }
 
-        @Test(arguments: [(Kernel.v6_1, false), (.v6_12, true), (.v7, true)])
+        @Test(arguments: [
+            (Kernel.v5_10, false), (.v6_1, false), (.v6_12, true), (.v7, true),
+        ])
         func withoutADaemonOnlyANewKernelDumpsWhatWasAdded(kernel: Kernel, follows: Bool) throws {
             let guest = try guest(kernel, .booted)
             try guest.loadCrashKernel()

@@ -55,20 +55,24 @@ extension Machine {
         }
     }
 
-    /// Plugs in a CPU and returns its number; with `online` the guest uses it.
+    /// Plugs in a CPU, a thread of a socket's core, and returns its number; with `online` the guest
+    /// uses it.
     ///
     /// Only twice in a guest's life: QEMU (7.2, 10.0.2 and 10.0.13) has as many translators as the guest may
     /// have CPUs, gives none back when a CPU is plugged out, and aborts for want of one (tcg/tcg.c,
     /// `tcg_register_thread`).
     @discardableResult
-    package func hotAddCPU(socket: Int, online: Bool = true) throws(GuestError) -> Int {
+    package func hotAddCPU(
+        socket: Int, thread: Int = 0, online: Bool = true
+    ) throws(GuestError) -> Int {
         let before = try processors()
         try makeRoomForCode()
         try control(
             "device_add",
             [
-                "driver": "qemu64-x86_64-cpu", "id": "cpu-\(socket)", "socket-id": socket,
-                "core-id": 0, "thread-id": 0,
+                "driver": "qemu64-x86_64-cpu",
+                "id": thread == 0 ? "cpu-\(socket)" : "cpu-\(socket)-\(thread)",
+                "socket-id": socket, "core-id": 0, "thread-id": thread,
             ])
         let deadline = Deadline(in: Self.patience)
         while true {

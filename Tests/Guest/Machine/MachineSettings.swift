@@ -14,6 +14,10 @@ package struct MachineSettings: Sendable, Hashable {
     package var slots = 8
     /// CPUs at boot; two more can be plugged in.
     package var processors = 2
+    /// Threads of each core, and every core has a socket of its own.
+    package var threads = 1
+    /// How much memory the guest can get by virtio-mem, in MiB; see VirtioMemory.swift.
+    package var virtioMemory = 0
     /// Added to the kernel's command line.
     package var commandLine = ""
     /// Whether tests can read and change the guest's memory from outside; see Memory.swift.
@@ -48,7 +52,8 @@ package struct MachineSettings: Sendable, Hashable {
         _ image: GuestImage, _ files: MachineFiles, memory backend: String, payload: String
     ) -> [String] {
         let kernelFiles = "\(image.root)/\(kernel)"
-        return [
+        let sockets = (processors + 2) / threads
+        return virtioMemoryDevice + [
             "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
             // A kernel ≥ 6.9 that believes it is on bare metal ignores CPUs that were not there at
             // boot. TCG's own signature it does not know, VMware's it does.
@@ -57,7 +62,8 @@ package struct MachineSettings: Sendable, Hashable {
             "-smbios", "type=1,serial=VMware-kdump",
             // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.
             "-m", "\(memory)M,slots=\(slots),maxmem=256G",
-            "-smp", "\(processors),maxcpus=\(processors + 2),sockets=\(processors + 2),cores=1",
+            "-smp",
+            "\(processors),maxcpus=\(processors + 2),sockets=\(sockets),cores=1,threads=\(threads)",
             "-kernel", "\(kernelFiles)/vmlinuz", "-initrd", "\(kernelFiles)/initramfs",
             "-append", kernelArguments,
             "-object", backend,
@@ -70,6 +76,19 @@ package struct MachineSettings: Sendable, Hashable {
             "-drive", "file=\(payload),if=virtio,format=raw,readonly=on",
         ]
     }
+
+    /// A device that has nothing plugged at first; QEMU has no slot to plug one in later.
+    private var virtioMemoryDevice: [String] {
+        guard virtioMemory > 0 else { return [] }
+        let (id, backend) = (Self.virtioMemoryID, "backend-virtio")
+        return [
+            "-object", "memory-backend-ram,id=\(backend),size=\(virtioMemory)M,reserve=off",
+            "-device", "virtio-mem-pci,id=\(id),memdev=\(backend),requested-size=0,bus=pcie.0",
+        ]
+    }
+
+    /// The name of that device.
+    static let virtioMemoryID = "virtio"
 
     /// Memory of the guest's own, which nobody outside sees.
     var anonymousMemory: String { "memory-backend-ram,id=ram,size=\(memory)M" }

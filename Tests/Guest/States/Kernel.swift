@@ -6,6 +6,9 @@
 /// build it is, is what apt offers today. The underscores are the dots of version numbers.
 package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// As 6.1, and the oldest that is tried: Debian 11's.
+    package static let v5_10 = Kernel(description: "5.10")
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// The kernel never touches a loaded crash image.
     package static let v6_1 = Kernel(description: "6.1")
     // swift-format-ignore: AlwaysUseLowerCamelCase
@@ -18,7 +21,7 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// guests of GuestImage.keys().
     package static let keys = Kernel(description: "keys")
 
-    /// All that Debian has.
+    /// All that Debian's supported releases have.
     package static let all = [v6_1, v6_12, v7]
 
     package let description: String

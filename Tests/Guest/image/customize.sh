@@ -41,6 +41,8 @@ if [[ $kind == system ]]; then
     ln -sf ../first-boot.service "$root/etc/systemd/system/multi-user.target.wants/"
 else
     ln -sf /dev/null "$root/etc/systemd/system/systemd-udev-trigger.service"
+    # It fails, because there is nothing to monitor; only ndctl itself is wanted.
+    ln -sf /dev/null "$root/etc/systemd/system/ndctl-monitor.service"
     # Installed as it is, but only a test loads with it; `systemctl start kdump-tools` would, too. Its
     # udev rule stays in force.
     rm "$root/etc/systemd/system/basic.target.wants/kdump-tools.service"

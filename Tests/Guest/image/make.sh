@@ -11,7 +11,10 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 probe_sources=("$here"/../../{GuestProbe,MarkedPage}/*.swift)
 packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
-    procps util-linux mount kdump-tools makedumpfile)
+    procps util-linux mount kdump-tools makedumpfile ndctl daxctl strace)
+# The drivers of memory that is no DIMM: virtio-mem, and DAX devices, which CXL memory and memory of
+# other kinds become. The guest loads them with modprobe when a test wants them.
+drivers=(virtio_mem nd_e820 nd_pmem dax_pmem dax_hmem device_dax kmem)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
@@ -67,6 +70,19 @@ live_initramfs() {
     pack "$stage" "$output"
 }
 
+# Copies those drivers, and what they need, to where the root disk will have them.
+driver_modules() {
+    local tree=$1 version=$2 kind module
+    while read -r kind module; do
+        [[ $kind == insmod ]] || continue
+        install -D -m 0644 "$module" "$work/modules/${module#"$tree/"}"
+    done < <(for module in "${drivers[@]}"; do
+        modprobe -d "$tree" -S "$version" --show-depends "$module" 2>/dev/null || true
+    done)
+    cp "$tree/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$work/modules/lib/modules/$version/"
+    depmod -b "$work/modules" "$version"
+}
+
 pack() { (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) | zstd -q -19 -T0 >"$2"; }
 
 # All kernels, below "$work": for each NAME/vmlinuz and NAME/initramfs, and boot/ with all of them for
@@ -79,6 +95,7 @@ make_kernels() {
         version=$(ls "$tree/lib/modules")
         depmod -b "$tree" "$version"
         live_initramfs "$tree" "$version" "$work/$name/initramfs"
+        driver_modules "$tree" "$version"
         ln "$tree/boot/vmlinuz-$version" "$work/$name/vmlinuz"
         ln "$tree/boot/vmlinuz-$version" "$work/boot/"
         rm -rf "$tree"
@@ -102,9 +119,10 @@ make_root() {
     as_root "$here/customize.sh" "$tree"
     wait "$making"
     as_root cp "$work"/boot/* "$tree/boot/"
+    as_root cp -r "$work/modules/lib/modules" "$tree/lib/"
     say "root disk"
     as_root mke2fs -q -t ext4 -O ^has_journal -L root -d "$tree" "$work/root.ext4" 1G >/dev/null
-    as_root rm -rf "$tree" "$work/stage" "$work/boot"
+    as_root rm -rf "$tree" "$work/stage" "$work/boot" "$work/modules"
     publish "$target"
 }
 
