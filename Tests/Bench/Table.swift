@@ -8,13 +8,24 @@ import Foundation
 final class Table {
     private let file: FileHandle
 
-    /// Begins a file anew with the names of its columns.
+    /// Begins a file anew with the day, the processor and the names of its columns.
     init(_ name: String, in directory: String, columns: [String]) throws {
         let path = "\(directory)/\(name).csv"
-        try Data((columns.joined(separator: ",") + "\n").utf8).write(to: URL(filePath: path))
+        let day = Date.now.formatted(.iso8601.year().month().day())
+        let head = "# \(day), \(Self.processor)\n" + columns.joined(separator: ",") + "\n"
+        try Data(head.utf8).write(to: URL(filePath: path))
         file = try FileHandle(forWritingTo: URL(filePath: path))
         try file.seekToEnd()
     }
+
+    /// What this machine's processors call themselves; nothing that names the machine.
+    private static let processor: String = {
+        let lines =
+            (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8))?
+            .split(separator: "\n") ?? []
+        let model = lines.first { $0.hasPrefix("model name") }?.split(separator: ":").last
+        return model.map { $0.trimmingCharacters(in: .whitespaces) } ?? "unknown processor"
+    }()
 
     func add(_ values: [String]) {
         file.write(Data((values.joined(separator: ",") + "\n").utf8))

@@ -38,5 +38,6 @@ def storms(lines):
             ("stale_after_us", "stale after the last event"), ("cpu_us", "CPU")):
         best = min(peers, key=lambda line: float(line[column]))
         theirs, mine = float(best[column]), float(ours[column])
-        body.append([words, f"1/{ratio(theirs, mine)}" if mine else "none", best["way"]])
+        share = f"1/{ratio(theirs, mine)}" if theirs >= mine else f"{ratio(mine, theirs)} times"
+        body.append([words, share if mine else "none", best["way"]])
     return figures.table(["kdump-hotplugd's share", "of the best peer's", "best peer"], body) + "\n"

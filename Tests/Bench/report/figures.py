@@ -17,7 +17,14 @@ def rows(directory, name):
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+def occasion(directory, name):
+    """The day on which NAME.csv was measured and the processor, as its first line says."""
+    path = Path(directory) / f"{name}.csv"
+    first = path.open().readline() if path.exists() else ""
+    return first.strip("# \n") if first.startswith("#") else "an unknown day"
 
 
 def number(text):

@@ -4,7 +4,7 @@
 
 usage: report.py DIRECTORY
 
-All of the page is made here, text included, so that no number in it is older than the run.
+All of the page is made here, text included, and says when and on which processor each part was measured.
 """
 
 import os
@@ -81,7 +81,11 @@ def seconds(text):
 def growth(directory):
     """By blocks from the storms, by initrd and reserved memory from a run of its own."""
     by_blocks, by_initrd, blocks = {}, {}, []
-    storms = [line for line in figures.rows(directory, "storms") + figures.rows(directory, "blocks")
+    sources = ["blocks"]
+    # Times of different machines are not compared.
+    if figures.occasion(directory, "storms") == figures.occasion(directory, "blocks"):
+        sources.append("storms")
+    storms = [line for name in sources for line in figures.rows(directory, name)
               if line["kernel"] == "6.1" and line["dimms"] == "1" and line["way"] in (OURS, MODEL)]
     for line in sorted(storms, key=lambda line: (line["way"], int(line["dimm_mib"]))):
         count, time = int(line["dimm_mib"]) // 128, float(line["unprotected_us"]) / 1000
@@ -165,20 +169,17 @@ def size(directory):
     return texts.SIZE + figures.table(["step, ms", *sizes, "the last to the first"], body) + "\n"
 
 
-def machine():
-    """The machine in words: nothing that names it."""
-    models = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo")
-              if line.startswith("model name")]
-    kib = int(open("/proc/meminfo").readline().split()[1])
-    return {"processors": os.cpu_count(), "model": models[0] if models else "unknown",
-            "memory": round(kib / 2**20)}
-
-
 def main():
     directory = sys.argv[1].rstrip("/")
     name = os.path.basename(directory)
-    parts = " ".join(part for part in PARTS if figures.rows(directory, part))
-    page = texts.HEAD.format(name=name, parts=parts, **machine())
+    parts = [part for part in PARTS if figures.rows(directory, part)]
+    occasions = {}
+    for part in parts + (["size"] if figures.rows(directory, "size") else []):
+        occasions.setdefault(figures.occasion(directory, part), []).append(part)
+    page = texts.HEAD.format(
+        name=name, parts=" ".join(parts), processors=os.cpu_count(),
+        occasions="\n".join(
+            f"* {occasion}: {', '.join(some)}" for occasion, some in sorted(occasions.items())))
     lines = figures.rows(directory, "windows")
     if lines:
         plots.windows(lines, directory)

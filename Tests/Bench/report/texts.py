@@ -3,12 +3,16 @@
 
 HEAD = """# Benchmarks
 
-`make bench PARTS="{parts}"` writes this page, text included. The raw numbers are in
-[{name}]({name}/) as CSV.
+`make bench PARTS="{parts}"`
+writes this page, text included. The raw numbers are in [{name}]({name}/) as CSV.
 
-**The machine:** {processors} processors ({model}), {memory} GiB of memory, no hardware
-virtualisation. Every guest is emulated in software (QEMU's TCG). Compare the times with each other,
-and only for the same kernel. Guests run stock Debian 12 with 2 CPUs. The ways that are compared
+Each part can be measured by itself. These were, each beside its peers in one run:
+
+{occasions}
+
+**The machine** has {processors} processors and no hardware virtualisation. Every guest is emulated in
+software (QEMU's TCG). Compare the times with each other, and only for the same kernel and within one
+part. Guests run stock Debian 12 with 2 CPUs. The ways that are compared
 take turns in one guest. For the storms each way has its own guest, booted alike, because removing
 that much memory again would be another storm.
 
