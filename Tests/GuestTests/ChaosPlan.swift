@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Guest
 
 /// How a machine changes at random until it crashes at a random moment, drawn from a seed; pure.
@@ -64,6 +65,22 @@ struct LastWords {
             let ends = span.split(separator: "-").compactMap { Int($0) }
             return sum + (ends.count == 2 ? ends[1] - ends[0] + 1 : 1)
         }
+    }
+
+    /// The function that held the kexec lock, by the trace at the end of a console; `nil` if none did.
+    static func holder(in console: String) -> String? {
+        guard let trace = console.range(of: "Dumping ftrace buffer", options: .backwards) else {
+            return nil
+        }
+        var holders: Set<Substring> = []
+        for line in console[trace.upperBound...].split(separator: "\n") {
+            for word in line.split(separator: " ") where word.hasSuffix(":") {
+                let name = word.dropLast()
+                if name.hasPrefix("taken_") { holders.insert(name.dropFirst("taken_".count)) }
+                if name.hasPrefix("free_") { holders.remove(name.dropFirst("free_".count)) }
+            }
+        }
+        return holders.first.map(String.init)
     }
 
     /// What the dump has too little or too much of; `nil` if it is as the machine was.
