@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// One system call of the daemon that goes wrong, while it follows a hotplug.
+struct Fault: Hashable, CustomStringConvertible {
+    /// The name of the call.
+    let call: String
+    /// Which of the daemon's calls of that name, counted from 1 at the hotplug.
+    let number: Int
+    /// What it works on: the path of a file, with N for each number, or nothing.
+    let object: String
+    /// What goes wrong, in the words of strace(1)'s option `inject`.
+    let effect: String
+
+    var description: String {
+        "\(call) \(number)\(object.isEmpty ? "" : " \(object)"): \(effect)"
+    }
+}
+
+/// All that can go wrong in one refresh, one at a time, from a recording of one in which nothing did;
+/// pure.
+struct FaultPlan {
+    let faults: [Fault]
+    /// Calls of which nobody has said how they can fail.
+    let unknown: Set<String>
+
+    /// How each call can fail, as its manual page says, and what can be expected of a machine in need.
+    private static let errors: [String: [String]] = [
+        "openat": ["ENOENT", "EACCES", "EMFILE", "ENFILE", "ENOMEM", "EINTR", "ELOOP", "EIO"],
+        "read": ["EIO", "EINTR", "ENOMEM", "EFAULT"],
+        "pread64": ["EIO", "EINTR", "ENOMEM", "EFAULT"],
+        "readlink": ["ENOENT", "EACCES"], "readlinkat": ["ENOENT", "EACCES"],
+        "getdents64": ["EIO", "ENOENT", "ENOMEM"],
+        "lseek": ["EINVAL"], "fcntl": ["EBADF", "EAGAIN"], "dup": ["EMFILE"],
+        "fstat": ["ENOMEM", "EIO"], "newfstatat": ["ENOENT", "EACCES", "ENOMEM"],
+        "statx": ["ENOENT", "EACCES", "ENOMEM"], "access": ["ENOENT"], "faccessat2": ["ENOENT"],
+        "close": ["EIO", "EINTR"],
+        "write": ["ENOSPC", "EIO", "EINTR", "EROFS", "EDQUOT"],
+        "pwrite64": ["ENOSPC", "EIO"], "ftruncate": ["ENOSPC", "EIO"],
+        "rename": ["ENOSPC", "EROFS", "EACCES"], "renameat": ["ENOSPC", "EROFS", "EACCES"],
+        "renameat2": ["ENOSPC", "EROFS", "EACCES"],
+        "unlink": ["ENOENT", "EROFS", "EACCES"], "unlinkat": ["ENOENT", "EROFS", "EACCES"],
+        "mkdir": ["ENOSPC", "EROFS"], "mkdirat": ["ENOSPC", "EROFS"], "umask": [],
+        "fchmod": ["EPERM", "EROFS"], "fchmodat": ["EPERM", "EROFS"],
+        "fsync": ["EIO", "ENOSPC"], "fdatasync": ["EIO", "ENOSPC"],
+        "flock": ["EWOULDBLOCK", "EINTR", "ENOLCK"],
+        "mmap": ["ENOMEM"], "mremap": ["ENOMEM"], "mprotect": ["ENOMEM"], "munmap": ["ENOMEM"],
+        "madvise": ["ENOMEM"], "mlock": ["ENOMEM", "EPERM"], "munlock": ["ENOMEM"], "brk": [],
+        "epoll_wait": ["EINTR"], "epoll_pwait": ["EINTR"], "poll": ["EINTR", "ENOMEM"],
+        "ppoll": ["EINTR", "ENOMEM"], "epoll_ctl": ["ENOMEM", "ENOSPC"],
+        "recvmsg": ["ENOBUFS", "EAGAIN", "EINTR", "ENOMEM"], "recvfrom": ["ENOBUFS", "EAGAIN"],
+        "socket": ["EMFILE", "ENOBUFS"], "connect": ["ECONNREFUSED", "ENOENT", "EAGAIN"],
+        "sendmsg": ["ECONNREFUSED", "EAGAIN", "ENOBUFS", "EMSGSIZE"],
+        "sendto": ["ECONNREFUSED", "EAGAIN"], "getsockopt": ["ENOBUFS"], "setsockopt": ["EPERM"],
+        "timerfd_settime": ["EINVAL"], "timerfd_create": ["EMFILE"],
+        "signalfd4": ["EMFILE"], "eventfd2": ["EMFILE"], "memfd_create": ["EMFILE", "ENOMEM"],
+        "kexec_load": ["EBUSY", "ENOMEM", "EPERM", "EINVAL", "EADDRNOTAVAIL"],
+        "kexec_file_load": ["EBUSY", "ENOMEM", "EPERM", "EINVAL", "ENOEXEC", "EADDRNOTAVAIL"],
+        "sched_setscheduler": ["EPERM"], "setpriority": ["EACCES"],
+        "sched_getaffinity": ["EINVAL"], "sysinfo": [], "uname": [], "getrandom": ["EINTR"],
+        "prlimit64": ["EPERM"], "finit_module": ["EPERM"], "ioctl": ["ENOTTY"],
+        "getrusage": [], "getpriority": [], "sched_getscheduler": [], "sched_getparam": [],
+    ]
+    /// Calls that cannot fail.
+    private static let safe: Set<String> = [
+        "restart_syscall", "rt_sigreturn", "rt_sigprocmask", "rt_sigaction", "futex", "getpid",
+        "gettid", "getuid", "geteuid", "getgid", "getegid",
+        "clock_gettime", "sched_yield", "exit_group",
+        "clock_nanosleep", "nanosleep", "getppid",
+    ]
+    /// Calls that may also end early: a file that is shorter than it was.
+    private static let shortened: Set<String> = ["read", "pread64", "getdents64"]
+
+    /// Reads what `strace -y` recorded.
+    ///
+    /// Of calls of one name on one object, as a directory's entries are read one after the other, the
+    /// first and the last go wrong.
+    init(recording: String) {
+        var counts: [String: Int] = [:]
+        var places: [String: [Int]] = [:]
+        var steps: [(call: String, object: String)] = []
+        var unknown: Set<String> = []
+        for line in recording.split(separator: "\n") {
+            guard let (call, object) = Self.call(in: line), !Self.safe.contains(call) else {
+                continue
+            }
+            guard Self.errors[call] != nil else {
+                unknown.insert(call)
+                continue
+            }
+            counts[call, default: 0] += 1
+            let key = "\(call) \(object)"
+            if places[key] == nil { steps.append((call, object)) }
+            places[key, default: []].append(counts[call] ?? 0)
+        }
+        faults = steps.flatMap { step -> [Fault] in
+            let numbers = places["\(step.call) \(step.object)"] ?? []
+            let ends = Set([numbers.first, numbers.last].compactMap { $0 }).sorted()
+            return ends.flatMap { number in
+                Self.effects(of: step.call).map {
+                    Fault(call: step.call, number: number, object: step.object, effect: $0)
+                }
+            }
+        }
+        self.unknown = unknown
+    }
+
+    private static func effects(of call: String) -> [String] {
+        (errors[call] ?? []).map { "error=\($0)" } + (shortened.contains(call) ? ["retval=0"] : [])
+            + ["signal=KILL"]
+    }
+
+    /// The name of the call in a line, and what it works on.
+    private static func call(in line: Substring) -> (call: String, object: String)? {
+        // With -f each line begins with the number of the thread.
+        let text = line.drop { $0.isNumber || $0 == " " }
+        guard let bracket = text.firstIndex(of: "(") else { return nil }
+        let call = text[..<bracket]
+        guard !call.isEmpty, call.allSatisfy({ $0.isLowercase || $0.isNumber || $0 == "_" })
+        else { return nil }
+        return (String(call), object(in: text[bracket...]))
+    }
+
+    /// The first path among the arguments: a string, else that of a descriptor.
+    private static func object(in arguments: Substring) -> String {
+        for (open, close) in [("\"/", "\""), ("</", ">")] {
+            guard let start = arguments.range(of: open) else { continue }
+            let path = arguments[arguments.index(after: start.lowerBound)...]
+            guard let end = path.range(of: close) else { continue }
+            return withoutNumbers(path[..<end.lowerBound])
+        }
+        return ""
+    }
+
+    private static func withoutNumbers(_ path: Substring) -> String {
+        var result = ""
+        for character in path {
+            if !character.isNumber {
+                result.append(character)
+            } else if result.last != "N" {
+                result.append("N")
+            }
+        }
+        return result
+    }
+}

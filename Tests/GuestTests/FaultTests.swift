@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+extension GuestTests {
+    /// One system call of the daemon fails, or is its last, while it follows a hotplug.
+    ///
+    /// strace(1) makes it fail, in a daemon that runs as its unit says. After each fault an image must
+    /// be loaded, or the probe must say that none is; the probe must never call an image right that is
+    /// not; and the daemon, or the one that systemd starts next, must make it right. What is loaded
+    /// is read from outside.
+    @Suite struct FaultTests {
+        private static let environment = ProcessInfo.processInfo.environment
+        /// How many faults an ordinary run tries, spread evenly; `make faults` tries all.
+        private static let sample = 8
+        private static let isFull = environment["KDUMP_HOTPLUGD_FAULTS"] == "all"
+
+        @Test(arguments: [Loading.kernel, .program])
+        func `one call that fails leaves an image that is right, or is said to be wrong`(
+            loading: Loading
+        ) throws {
+            let guest = try guest(.v6_1, .watched(loading)) { $0.sharesMemory = true }
+            // No patch of one DIMM makes the core header outgrow its place.
+            let place = try #require(try guest.report().coreHeader).place.addresses
+            let plan = FaultPlan(recording: try guest.recordedCalls())
+            #expect(plan.unknown.isEmpty, "nobody has said how these can fail")
+            let stride = Self.isFull ? 1 : max(1, plan.faults.count / Self.sample)
+            let chosen = Swift.stride(from: stride / 2, to: plan.faults.count, by: stride)
+                .map { plan.faults[$0] }
+            print("[fault] \(loading.rawValue): \(chosen.count) of \(plan.faults.count) faults")
+            var unmet = 0
+            for fault in chosen {
+                let result = try outcome(of: fault, on: guest, place)
+                if result.isMet { print("[fault] \(fault): \(result.words)") } else { unmet += 1 }
+            }
+            // A call that was made once in the recording need not be made each time.
+            #expect(unmet * 10 <= chosen.count, "\(unmet) of \(chosen.count) faults not met")
+            let dimm = try guest.hotAdd(megabytes: 128, id: "last")
+            try guest.waitUntilOK()
+            let memory = try guest.memoryToDump()
+            let marks = try guest.mark(dimm, count: marked)
+            let dump = try crash(guest, looking: marks)
+            #expect(dump.memory.aboveLegacy == memory)
+            #expect(dump.marks.intact == marks.pages)
+        }
+
+        /// Plugs a DIMM, with the fault, and waits until all is right again; and plugs it out.
+        private func outcome(
+            of fault: Fault, on guest: Machine, _ place: Range<UInt64>
+        ) throws -> (isMet: Bool, words: String) {
+            try guest.prepare(fault)
+            let begin = ContinuousClock.now
+            try guest.hotAdd(megabytes: 128, id: "dimm")
+            let memory = try guest.memoryToDump()
+            var wrong: String?
+            let deadline = begin + Machine.patience
+            while true {
+                let isLoaded = try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1"
+                let check = try guest.check("--quick")
+                let isRight = try isLoaded && guest.memoryInCoreHeader(in: place) == memory
+                let first = String(check.output.prefix { $0 != "\n" && $0 != "|" })
+                #expect(isLoaded || check.status == 2, "\(fault): \(first)")
+                if check.status == 0 {
+                    #expect(isRight, "\(fault): \(first)")
+                    break
+                }
+                wrong = first
+                guard .now < deadline else {
+                    throw GuestError.timedOut("\(fault): \(first)\n\(try guest.daemonJournal())")
+                }
+            }
+            let seconds = begin.duration(to: .now).inSeconds
+            let isMet = try guest.endFault()
+            try guest.hotRemove("dimm")
+            try guest.waitUntilOK()
+            let rounded = (seconds * 10).rounded() / 10
+            return (isMet, "right after \(rounded) s\(wrong.map { "; before: \($0)" } ?? "")")
+        }
+    }
+}
+
+extension Machine {
+    /// The system calls that the daemon makes to follow a DIMM, as strace shows them.
+    fileprivate func recordedCalls() throws(GuestError) -> String {
+        try trace("")
+        try hotAdd(megabytes: 128, id: "recorded")
+        try waitUntilOK()
+        try expect("pkill -x strace; while pgrep -x strace >/dev/null; do sleep 0.05; done")
+        let calls = try expect("cat /run/strace")
+        try hotRemove("recorded")
+        try waitUntilOK()
+        return calls
+    }
+
+    /// Makes the daemon meet a fault at the next hotplug.
+    fileprivate func prepare(_ fault: Fault) throws(GuestError) {
+        // A daemon that was killed often would leave the image alone; that is tested elsewhere.
+        try expect(
+            """
+            rm -f /run/kdump-hotplugd/crashes.json; systemctl reset-failed kdump-hotplugd || true
+            """)
+        try trace(
+            "-e trace=\(fault.call) -e inject=\(fault.call):\(fault.effect):when=\(fault.number)")
+    }
+
+    /// Whether the daemon has met it; what it is made with is gone then.
+    fileprivate func endFault() throws(GuestError) -> Bool {
+        try expect(
+            "pkill -x strace; while pgrep -x strace >/dev/null; do sleep 0.05; done; true")
+        return try run("grep -q -e INJECTED -e 'killed by SIGKILL' /run/strace").status == 0
+    }
+
+    /// Has strace watch the daemon.
+    private func trace(_ options: String) throws(GuestError) {
+        try expect(
+            """
+            pid=$(systemctl show -P MainPID kdump-hotplugd)
+            setsid -f strace -f -y -o /run/strace \(options) -p $pid >/run/strace.log 2>&1 </dev/null
+            until grep -q attached /run/strace.log; do sleep 0.05; done
+            """)
+    }
+}
