@@ -20,7 +20,7 @@ TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-libra
 
 .DEFAULT_GOAL := help
 .PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
-    matrix soak chaos costs bench \
+    matrix soak chaos faults prove costs bench \
     fuzz install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
     selinux pictures recording clean
 
@@ -53,7 +53,7 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	    .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
 	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh debian/kdump-hotplugd.p* \
 	    debian/tests/check debian/tests/hotplug \
-	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh
+	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh Tests/Prove/open/*.sh
 	.ci/unit
 	.ci/fleet
 	.ci/documents
@@ -95,6 +95,10 @@ soak: payload ## Change 20 machines of each kernel at random and crash them: abo
 	KDUMP_HOTPLUGD_SOAK=$${KDUMP_HOTPLUGD_SOAK:-20} $(TEST) \
 	    --filter 'GuestTests.(SoakTests|KillTests|CollisionTests)'
 
+faults: payload ## Fail every system call of a refresh in every way it can fail, one at a time: about two hours
+	$(SWIFT) build --build-tests
+	KDUMP_HOTPLUGD_FAULTS=all $(TEST) --filter GuestTests.FaultTests
+
 chaos: payload ## Crash 34 machines of each kernel at random moments of random storms: about an hour
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_CHAOS=$${KDUMP_HOTPLUGD_CHAOS:-34} $(TEST) --filter GuestTests.ChaosTests
@@ -102,12 +106,20 @@ chaos: payload ## Crash 34 machines of each kernel at random moments of random s
 costs: deb payload ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(SWIFT) run Demo costs
 
+prove: deb ## Open dumps made after patches with crash and drgn, and write docs/proof.md: a quarter of an hour
+	.ci/dependencies crash python3-drgn
+	$(SWIFT) build --product Prove
+	rm -rf .build/prove
+	.build/debug/Prove .build/prove
+	Tests/Prove/open/open.py .build/prove docs/proof.md
+
 bench: payload ## Measure beside the peers and write docs/benchmarks.md: about 100 minutes
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --product Bench
 	.build/debug/Bench docs/benchmarks $(PARTS)
 	$(SWIFT) run -c release -Xswiftc -enable-testing --scratch-path .build/size Size \
 	    docs/benchmarks/size.csv
+	sed -i "1i # $$(date +%F)" docs/benchmarks/size.csv
 	Tests/Bench/report/report.py docs/benchmarks
 
 test-fuzz: dependencies

@@ -67,6 +67,9 @@ let package = Package(
         .executableTarget(
             name: "Bench", dependencies: ["Guest"], path: "Tests/Bench", exclude: ["report"],
             swiftSettings: house),
+        .executableTarget(
+            name: "Prove", dependencies: ["Guest"], path: "Tests/Prove", exclude: ["open"],
+            swiftSettings: house),
         // Its numbers count only if it is built for release, where the engine's inside is testable only on
         // demand: `make bench` does that.
         .executableTarget(
