@@ -75,7 +75,7 @@ extension Engine {
         /// A refresh is needed, but a reload did not change the verdict; the next attempt comes
         /// after a hotplug or on request.
         case uncured
-        /// The kernel was busy with another load; nothing was dropped.
+        /// The kernel was busy with another load, or may be crashing; nothing was dropped.
         case busy
         /// Another program holds the lock of the distribution's kdump tool; nothing was attempted.
         case held(LoadLock.Holder)

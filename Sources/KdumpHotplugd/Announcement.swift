@@ -62,7 +62,7 @@ struct Announcement: Equatable {
             action = nil
         case .busy:
             entry = .retry
-            action = "the kernel is busy with another load"
+            action = "the kernel is busy with another load, or may be crashing"
         case .held(let holder):
             entry = .retry
             action = "waiting for \(Sentences.name(of: holder)), which holds \(holder.path)"

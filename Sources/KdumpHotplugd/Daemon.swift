@@ -29,6 +29,8 @@ final class Daemon {
     private var alarms: (events: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var beginning: Alarm?
     private var kernelLog: KernelLog?
+    /// Whether the kernel may be crashing, and what tells.
+    private var (deferral, alarmLog): (Deferral, KernelLog?) = (Deferral(), nil)
     private var scrubs = 0
     /// Whether systemd still has to be told that everything has been checked.
     private var isReadinessOwed = false
@@ -74,6 +76,9 @@ final class Daemon {
         engine.beforeLoad = { [unowned self] kind, saved in
             reporter.beginLoad(kind, saved, at: loop.now)
             services.beginLoad()
+        }
+        engine.isCrashing = { [unowned self] in
+            deferral.holds(isAlarmed: alarmLog?.drain() ?? false, at: loop.now)
         }
         engine.afterLoad = { [unowned self] in services.endLoad() }
     }
@@ -194,10 +199,11 @@ final class Daemon {
         services.ready(status: reporter.status)
     }
 
-    /// Listens to the kernel's messages about its own updates, if they can be read.
+    /// Listens to the kernel's messages about its own updates, and to its alarms, if they can be read.
     private func watchKernelLog() throws(SystemError) {
+        alarmLog = try? KernelLog(of: .alarm)
         // They are only a hint: events and scrubs lead to the same look.
-        guard let log = try? KernelLog() else { return }
+        guard let log = try? KernelLog(of: .image) else { return }
         kernelLog = log
         try loop.whenReadable(log.fd) { [unowned self, log] in
             if log.drain() { follow() }

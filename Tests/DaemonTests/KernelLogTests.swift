@@ -5,7 +5,7 @@ import Testing
 @testable import KdumpHotplugd
 
 extension DaemonTests {
-    /// Which of the kernel's messages are about its own updates of the image.
+    /// Which of the kernel's messages are about what.
     @Suite struct KernelLogTests {
         @Test(arguments: [
             (
@@ -17,7 +17,19 @@ extension DaemonTests {
             ("", false), (";", false),
         ])
         func aMessageAboutTheImageIsRecognised(record: String, about: Bool) {
-            #expect(KernelLog.isAboutImage(Array(record.utf8)[...]) == about)
+            #expect(KernelLog.Topic.image.isThat(of: Array(record.utf8)[...]) == about)
+        }
+
+        @Test(arguments: [
+            ("0,1033,1234,-;Kernel panic - not syncing: sysrq triggered crash\n", true),
+            ("1,1034,1234,-;BUG: unable to handle page fault for address: 0\n", true),
+            ("2,1,2,-;critical, and nothing follows\n", false),
+            ("6,1,2,-;0,1,2,-;in the text\n", false),
+            ("8,1,2,-;an emergency that a program has written\n", false),
+            ("0,1,2,-", false), (";", false), ("", false),
+        ])
+        func anAlarmOfTheKernelIsRecognised(record: String, isAlarm: Bool) {
+            #expect(KernelLog.Topic.alarm.isThat(of: Array(record.utf8)[...]) == isAlarm)
         }
     }
 }

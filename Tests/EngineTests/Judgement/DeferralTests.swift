@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Engine
+
+/// When a load waits for a kernel that may be crashing.
+@Suite struct DeferralTests {
+    /// What a load is told at each of these times, in microseconds; whether there was an alarm.
+    private func answers(_ questions: [(isAlarmed: Bool, at: UInt64)]) -> [Bool] {
+        var deferral = Deferral()
+        return questions.map { deferral.holds(isAlarmed: $0.isAlarmed, at: $0.at) }
+    }
+
+    @Test func aQuietKernelDefersNothing() {
+        #expect(answers([(false, 0), (false, 5_000_000)]) == [false, false])
+    }
+
+    @Test func anAlarmDefersForASecond() {
+        #expect(
+            answers([(true, 7_000_000), (false, 7_999_999), (false, 8_000_000)])
+                == [true, true, false])
+    }
+
+    @Test func aKernelThatKeepsSendingAlarmsIsFollowed() {
+        #expect(
+            answers([(true, 0), (true, 1_000_000), (true, 9_999_999), (true, 10_000_000)])
+                == [true, false, false, true])
+    }
+}
