@@ -78,6 +78,8 @@ extension GuestTests {
             #expect(report.verdict == "CRITICAL" && report.integrity == "mismatch")
             #expect(report.summary.hasPrefix("a crash now leaves no dump"))
             try guest.expect("systemctl reload kdump-hotplugd")
+            // Until it has computed the digest it says what it said before.
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Reloaded")
             try guest.waitUntilOK()
             #expect(try guest.report().integrity == "verified")
             #expect(try crash(guest).processors == 2)
