@@ -80,7 +80,7 @@ package struct Engine {
     /// All that a patch changes in it is ``SavedState/expectsImage``.
     package var beforeLoad: (Loads.Kind, SavedState) -> Void = { _, _ in }
     /// Asked just before every load whether the kernel may be crashing; see ``Deferral``.
-    package var isCrashing: () -> Bool = { false }
+    package var mayBeCrashing: () -> Bool = { false }
     /// Called when that load, or the trial of one, has ended.
     package var afterLoad: () -> Void = {}
     /// Called after each MiB of a digest that cannot wait, or of a file, so that the caller can show
@@ -665,8 +665,8 @@ extension Engine {
         ahead.expectsImage = true
         beforeLoad(kind, ahead)
         defer { afterLoad() }
-        // As if the panicking CPU had the lock that it will want.
-        guard !isCrashing() else { return Kexec.Attempt(errno: EBUSY, microseconds: 0) }
+        // The same as a kexec lock that is held: nothing is dropped, and the caller tries again.
+        guard !mayBeCrashing() else { return Kexec.Attempt(errno: EBUSY, microseconds: 0) }
         return try load()
     }
 

@@ -29,8 +29,9 @@ final class Daemon {
     private var alarms: (events: Alarm, again: Alarm, scrub: Alarm, digest: Alarm)?
     private var beginning: Alarm?
     private var kernelLog: KernelLog?
-    /// Whether the kernel may be crashing, and what tells.
-    private var (deferral, alarmLog): (Deferral, KernelLog?) = (Deferral(), nil)
+    /// Tells whether the kernel may be crashing; `nil` if its log cannot be read.
+    private var alarmLog: KernelLog?
+    private var deferral = Deferral()
     private var scrubs = 0
     /// Whether systemd still has to be told that everything has been checked.
     private var isReadinessOwed = false
@@ -77,7 +78,7 @@ final class Daemon {
             reporter.beginLoad(kind, saved, at: loop.now)
             services.beginLoad()
         }
-        engine.isCrashing = { [unowned self] in
+        engine.mayBeCrashing = { [unowned self] in
             deferral.holds(isAlarmed: alarmLog?.drain() ?? false, at: loop.now)
         }
         engine.afterLoad = { [unowned self] in services.endLoad() }

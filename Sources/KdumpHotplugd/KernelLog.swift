@@ -50,7 +50,7 @@ final class KernelLog {
                 unsafe read(fd, record.baseAddress, record.count)
             }
             if count > 0 {
-                found = found || topic.isThat(of: record[..<count])
+                found = found || topic.matches(record[..<count])
             } else if count < 0 && (errno == EPIPE || errno == EINTR) {
                 // EPIPE: records were overwritten before they were read. One of them may have been about
                 // the image; an alarm that is so old is over.
@@ -71,7 +71,7 @@ extension KernelLog.Topic {
     private static let alarms = 0...1
 
     /// Whether a record is of this topic: a number, and more of them, and after a semicolon its text.
-    func isThat(of record: ArraySlice<UInt8>) -> Bool {
+    func matches(_ record: ArraySlice<UInt8>) -> Bool {
         guard let semicolon = record.firstIndex(of: UInt8(ascii: ";")) else { return false }
         switch self {
         case .image:

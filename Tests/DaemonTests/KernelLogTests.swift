@@ -17,7 +17,7 @@ extension DaemonTests {
             ("", false), (";", false),
         ])
         func aMessageAboutTheImageIsRecognised(record: String, about: Bool) {
-            #expect(KernelLog.Topic.image.isThat(of: Array(record.utf8)[...]) == about)
+            #expect(KernelLog.Topic.image.matches(Array(record.utf8)[...]) == about)
         }
 
         @Test(arguments: [
@@ -29,7 +29,7 @@ extension DaemonTests {
             ("0,1,2,-", false), (";", false), ("", false),
         ])
         func anAlarmOfTheKernelIsRecognised(record: String, isAlarm: Bool) {
-            #expect(KernelLog.Topic.alarm.isThat(of: Array(record.utf8)[...]) == isAlarm)
+            #expect(KernelLog.Topic.alarm.matches(Array(record.utf8)[...]) == isAlarm)
         }
     }
 }
