@@ -106,7 +106,7 @@ chaos: payload ## Crash 34 machines of each kernel at random moments of random s
 costs: deb payload ## Measure sizes, and in a guest what the audit and the daemon cost
 	$(SWIFT) run Demo costs
 
-prove: deb ## Open dumps made after patches with crash and drgn, and write docs/proof.md: a quarter of an hour
+prove: deb ## Open dumps made after patches with crash and drgn, and write docs/proof.md: five minutes
 	.ci/dependencies crash python3-drgn
 	$(SWIFT) build --product Prove
 	rm -rf .build/prove

@@ -102,8 +102,9 @@ struct Versions {
 }
 
 extension Machine {
-    /// Lets the unit run a build of early November 2026, as its own unit did: it opened /proc/iomem
-    /// itself, which takes CAP_SYS_ADMIN, and it had no priority.
+    /// Lets the unit run a build as old as 7ba72d6, as its own unit did.
+    ///
+    /// It opened /proc/iomem itself, which takes CAP_SYS_ADMIN, and it had no priority.
     func permitOtherDaemon() throws { try adjustService(Self.otherDaemonsUnit) }
 
     /// Waits until `--check` of whichever build runs says OK.
