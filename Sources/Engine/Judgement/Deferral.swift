@@ -12,11 +12,11 @@ package struct Deferral {
     /// How long a load waits after such a message.
     ///
     /// The message and the stack are about 3 KB. A serial line of 115,200 baud takes 0.3 s for them; one
-    /// of 38,400 baud 0.8 s.
-    private static let length: UInt64 = 1_000_000
+    /// of 9,600 baud, the slowest in use, 3 s.
+    private static let length: UInt64 = 5_000_000
     /// How long no other message makes a load wait: a machine that keeps reporting a fault and does not
     /// crash must be followed all the same.
-    private static let pause: UInt64 = 10_000_000
+    private static let pause: UInt64 = 60_000_000
 
     private var begin: UInt64?
 

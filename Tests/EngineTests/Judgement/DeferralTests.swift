@@ -16,15 +16,15 @@ import Testing
         #expect(answers([(false, 0), (false, 5_000_000)]) == [false, false])
     }
 
-    @Test func anAlarmDefersForASecond() {
+    @Test func anAlarmDefersForFiveSeconds() {
         #expect(
-            answers([(true, 7_000_000), (false, 7_999_999), (false, 8_000_000)])
+            answers([(true, 7_000_000), (false, 11_999_999), (false, 12_000_000)])
                 == [true, true, false])
     }
 
     @Test func aKernelThatKeepsSendingAlarmsIsFollowed() {
         #expect(
-            answers([(true, 0), (true, 1_000_000), (true, 9_999_999), (true, 10_000_000)])
+            answers([(true, 0), (true, 5_000_000), (true, 59_999_999), (true, 60_000_000)])
                 == [true, false, false, true])
     }
 }
