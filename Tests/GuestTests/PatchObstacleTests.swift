@@ -36,7 +36,7 @@ extension GuestTests {
             let gone = try guest.hotAdd(megabytes: 128, id: "gone")
             try guest.waitUntilOK()
             try guest.expect("sysctl -q kernel.kexec_load_limit_panic=1")
-            try guest.expect("systemctl reload kdump-hotplugd")
+            try guest.reloadDaemon()
             try guest.hotRemove("gone")
             let words = "kernel.kexec_load_limit_panic allows one more load, which is kept"
             try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q '\(words)'")

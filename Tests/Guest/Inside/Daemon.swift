@@ -54,6 +54,15 @@ extension Machine {
         try expect("systemctl restart kdump-hotplugd")
     }
 
+    /// Has the daemon read its settings again, and returns when it has said what it found.
+    ///
+    /// `systemctl reload` alone may return before the daemon has begun: systemd 252 learns of the reload
+    /// from the daemon, and takes it for done if the signal is sent and nothing has been heard.
+    package func reloadDaemon() throws(GuestError) {
+        try expect("touch /run/asked; sleep 0.01; systemctl reload kdump-hotplugd")
+        try waitUntil("[ /run/kdump-hotplugd/state.json -nt /run/asked ]")
+    }
+
     /// Runs `kdump-hotplugd --check`.
     package func check(_ options: String = "") throws(GuestError) -> (status: Int, output: String) {
         try run("kdump-hotplugd --check \(options)")

@@ -45,6 +45,10 @@ extension Machine {
             }
             try expect("udevadm settle; journalctl --sync; sync")
         case .installed:
+            // A program that wants random numbers before the kernel has any makes some by waiting
+            // (drivers/char/random.c, `try_to_generate_entropy`). With a real-time priority it then stops
+            // all else, for good; no machine is so young when memory is plugged.
+            try expect("head -c 1 /dev/random >/dev/null")
             try installDaemon()
             try configureDaemon()
         case .loaded(let loading):
