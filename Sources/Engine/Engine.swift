@@ -168,7 +168,7 @@ extension Engine {
         let look = Look(
             observation: seen, verdict: .judge(seen.facts), byteCount: report.byteCount,
             microseconds: now() - begin)
-        return (look, view.isMoving || report.isMoving)
+        return (look, view.mayPass || report.isMoving)
     }
 
     /// Asks for the memory that ACPI can add, unless an image is ready for all there may be.

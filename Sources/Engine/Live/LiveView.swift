@@ -8,8 +8,9 @@ package struct LiveView: Equatable {
     package let reserved: Fact<[AddressRange]>
     /// Where its CPUs leave their registers, or why that is not known.
     package let notes: Fact<ProcessorNotes>
-    /// Whether the machine changed while it was looked at.
-    let isMoving: Bool
+    /// Whether a moment later there may be more to see: the machine changed while it was looked at, or
+    /// the kernel had no memory or no files left for a reader.
+    let mayPass: Bool
     /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
     let isUnsettled: Bool
     /// RAM that is in no memory block: it is coming or going.
@@ -42,28 +43,32 @@ package struct LiveView: Equatable {
         of root: SystemRoot, on architecture: Architecture = .current,
         untoldReserve: () -> Fact<AddressRanges> = LiveView.untold
     ) {
-        let map: Fact<MemoryMap>
-        do throws(SystemError) {
+        var reading = Reading()
+        var isMoving = false
+        var fingerprint: Fingerprint?
+        let map = reading.fact { () throws(SystemError) in
             // It is printed page by page without a lock across them: a hotplug in between tears it.
             let text = try root.bytes(of: SystemRoot.iomem)
             isMoving = try root.bytes(of: SystemRoot.iomem) != text
             fingerprint = LiveView.fingerprint(of: text, below: root)
-            map =
-                isMoving
+            return isMoving
                 ? .unknown(because: "/proc/iomem keeps changing: memory is being hot-plugged")
                 : LiveView.memoryMap(from: String(decoding: text, as: UTF8.self))
-        } catch {
-            (isMoving, fingerprint) = (false, nil)
-            map = .unknown(because: "\(error)")
         }
-        reserved =
-            switch map {
-            case .known(let map): ReservedMemory.ranges(of: map, below: root)
-            case .unknown(let reason): .unknown(because: reason)
-            }
-        let present = LiveView.presentProcessors(below: root)
-        notes = LiveView.notes(of: present, below: root)
-        let contiguous = LiveView.contiguousReserve(below: root, untoldReserve)
+        reserved = reading.fact(given: map) { map throws(SystemError) in
+            try ReservedMemory.ranges(of: map, below: root)
+        }
+        let present = reading.fact { () throws(SystemError) in
+            try LiveView.presentProcessors(below: root)
+        }
+        notes = reading.fact(given: present) { present throws(SystemError) in
+            try ProcessorNotes.read(of: present, below: root)
+        }
+        let contiguous = reading.fact { () throws(SystemError) in
+            try LiveView.contiguousReserve(below: root, untoldReserve)
+        }
+        mayPass = isMoving || reading.mayPass
+        self.fingerprint = fingerprint
         switch (map, reserved, present, contiguous) {
         case (.known(let map), .known(let reserved), .known(let present), .known(let contiguous)):
             let cpus = notes.value?.cpus(among: present) ?? present
@@ -96,16 +101,6 @@ package struct LiveView: Equatable {
 
     private static let presentFile = "/sys/devices/system/cpu/present"
 
-    /// Reads where the CPUs that are present leave their registers.
-    private static func notes(
-        of present: Fact<NumberSet>, below root: SystemRoot
-    ) -> Fact<ProcessorNotes> {
-        switch present {
-        case .known(let cpus): ProcessorNotes.read(of: cpus, below: root)
-        case .unknown(let reason): .unknown(because: reason)
-        }
-    }
-
     /// Parses a memory map; one without addresses is not a damaged one.
     private static func memoryMap(from text: String) -> Fact<MemoryMap> {
         do throws(MemoryMap.Flaw) {
@@ -125,17 +120,16 @@ package struct LiveView: Equatable {
     }
 
     /// Reads which CPUs are present.
-    private static func presentProcessors(below root: SystemRoot) -> Fact<NumberSet> {
-        do throws(SystemError) {
-            let list = try root.line(of: presentFile)
-            guard let list, let cpus = NumberSet(list: list), !cpus.isEmpty else {
-                return .unknown(
-                    because: "\(root.path(presentFile)) is missing or is not a list of CPUs")
-            }
-            return .known(cpus)
-        } catch {
-            return .unknown(because: "\(error)")
+    private static func presentProcessors(
+        below root: SystemRoot
+    ) throws(SystemError) -> Fact<NumberSet> {
+        guard let list = try root.line(of: presentFile), let cpus = NumberSet(list: list),
+            !cpus.isEmpty
+        else {
+            return .unknown(
+                because: "\(root.path(presentFile)) is missing or is not a list of CPUs")
         }
+        return .known(cpus)
     }
 
     /// The ranges of `crashkernel=…,cma`: System RAM that a crash image must not list.
@@ -144,13 +138,13 @@ package struct LiveView: Equatable {
     /// no file; the parameters of the boot say whether there are any.
     private static func contiguousReserve(
         below root: SystemRoot, _ untold: () -> Fact<AddressRanges>
-    ) -> Fact<AddressRanges> {
+    ) throws(SystemError) -> Fact<AddressRanges> {
         for file in ["/sys/kernel/kexec/crash_cma_ranges", "/sys/kernel/kexec_crash_cma_ranges"] {
-            guard let text = try? root.text(of: file) else { continue }
+            guard let text = try root.textIfPresent(of: file) else { continue }
             return .known(
                 AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan)))
         }
-        let line = (try? root.line(of: "/proc/cmdline")).flatMap { $0 } ?? ""
+        let line = try root.line(of: "/proc/cmdline") ?? ""
         // Splitting the line takes long, and nearly no machine has such a range.
         let isWanted =
             line.contains(",cma")

@@ -16,38 +16,36 @@ package struct ProcessorNotes: Hashable, Codable {
     package let kernelNote: UInt64?
 
     /// Asks the kernel below `root` for the notes of the `present` CPUs.
+    ///
+    /// - Throws: A `SystemError` if a file is there and cannot be read.
     package static func read(
         of present: NumberSet, below root: SystemRoot
-    ) -> Fact<ProcessorNotes> {
-        do throws(SystemError) {
-            let cpus = "/sys/devices/system/cpu"
-            var addresses: [Int: UInt64] = [:]
-            var firmwareNumbers: [Int: Int] = [:]
-            var areNumbered = true
-            for cpu in present.members {
-                // A CPU that is coming or going is present and has no device.
-                addresses[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes")
-                    .flatMap { UInt64($0, radix: 16) }
-                // Only where a device tree names the CPUs (`show_physical_id`): all have one, or none.
-                guard areNumbered, addresses[cpu] != nil else { continue }
-                firmwareNumbers[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/physical_id")
-                    .flatMap { Int($0) }
-                areNumbered = firmwareNumbers[cpu] != nil
-            }
-            guard !addresses.isEmpty else {
-                return .unknown(because: "no CPU reports the address of its crash note")
-            }
-            let possible = try root.line(of: "\(cpus)/possible").flatMap { NumberSet(list: $0) }
-            // "0x00000000011ea000 1024": the address and the size, in hexadecimal.
-            let kernelNote = try root.line(of: "/sys/kernel/vmcoreinfo")?
-                .split(separator: " ").first.flatMap { UInt64($0.dropFirst(2), radix: 16) }
-            return .known(
-                ProcessorNotes(
-                    addresses: addresses, firmwareNumbers: firmwareNumbers,
-                    possible: possible ?? present, kernelNote: kernelNote))
-        } catch {
-            return .unknown(because: "\(error)")
+    ) throws(SystemError) -> Fact<ProcessorNotes> {
+        let cpus = "/sys/devices/system/cpu"
+        var addresses: [Int: UInt64] = [:]
+        var firmwareNumbers: [Int: Int] = [:]
+        var areNumbered = true
+        for cpu in present.members {
+            // A CPU that is coming or going is present and has no device.
+            addresses[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes")
+                .flatMap { UInt64($0, radix: 16) }
+            // Only where a device tree names the CPUs (`show_physical_id`): all have one, or none.
+            guard areNumbered, addresses[cpu] != nil else { continue }
+            firmwareNumbers[cpu] = try root.line(of: "\(cpus)/cpu\(cpu)/physical_id")
+                .flatMap { Int($0) }
+            areNumbered = firmwareNumbers[cpu] != nil
         }
+        guard !addresses.isEmpty else {
+            return .unknown(because: "no CPU reports the address of its crash note")
+        }
+        let possible = try root.line(of: "\(cpus)/possible").flatMap { NumberSet(list: $0) }
+        // "0x00000000011ea000 1024": the address and the size, in hexadecimal.
+        let kernelNote = try root.line(of: "/sys/kernel/vmcoreinfo")?
+            .split(separator: " ").first.flatMap { UInt64($0.dropFirst(2), radix: 16) }
+        return .known(
+            ProcessorNotes(
+                addresses: addresses, firmwareNumbers: firmwareNumbers,
+                possible: possible ?? present, kernelNote: kernelNote))
     }
 
     /// Returns those of the CPUs `present` that have a device.

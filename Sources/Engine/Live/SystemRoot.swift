@@ -91,18 +91,32 @@ package struct SystemRoot: Equatable {
         String(decoding: try bytes(of: file), as: UTF8.self)
     }
 
+    /// Reads a whole small file, or returns `nil` if there is none.
+    ///
+    /// - Throws: As `bytes(of:)`, except that a file that is missing or goes meanwhile is no error.
+    package func bytesIfPresent(of file: String) throws(SystemError) -> [UInt8]? {
+        do throws(SystemError) {
+            return try bytes(of: file)
+        } catch  where error.isAbsence {
+            return nil
+        }
+    }
+
+    /// Reads a whole small file as text, or returns `nil` if there is none.
+    ///
+    /// - Throws: As `bytesIfPresent(of:)`.
+    package func textIfPresent(of file: String) throws(SystemError) -> String? {
+        try bytesIfPresent(of: file).map { String(decoding: $0, as: UTF8.self) }
+    }
+
     /// Reads the first line of the first of `files` that exists, or `nil` if none does.
     ///
     /// Several names are for files that kernels have moved.
-    /// - Throws: As `bytes(of:)`, except that a file that is missing or goes meanwhile is no error.
+    /// - Throws: As `bytesIfPresent(of:)`.
     package func line(of files: String...) throws(SystemError) -> Substring? {
         for file in files {
-            do throws(SystemError) {
-                let text = try text(of: file)
-                return text.split(separator: "\n", omittingEmptySubsequences: false).first
-            } catch  where error.isAbsence {
-                continue
-            }
+            guard let text = try textIfPresent(of: file) else { continue }
+            return text.split(separator: "\n", omittingEmptySubsequences: false).first
         }
         return nil
     }

@@ -56,6 +56,32 @@ import Testing
         expectUnknown(blind, "list of CPUs")
     }
 
+    /// A read that the kernel fails is no reason to load; the next may succeed.
+    @Test(arguments: [
+        "/proc/iomem", "/sys/devices/system/cpu/present", "/sys/devices/system/cpu/possible",
+        "/sys/devices/system/cpu/cpu1/crash_notes", "/proc/cmdline",
+    ])
+    func looksAgainAfterAReadThatFailed(file: String) throws {
+        var files = RecordedMachine.stock
+        files["/sys/devices/system/cpu/cpu0/crash_notes"] = "3fc3d800\n"
+        files["/sys/devices/system/cpu/cpu1/crash_notes"] = "3fd3d800\n"
+        let machine = try RecordedMachine(files)
+        #expect(!LiveView(of: machine.root, on: .x86).mayPass)
+        let place = machine.root.path(file)
+        try? machine.remove(file)
+        // At address 0 of a process there is nothing: EIO (fs/proc/base.c, `mem_rw`).
+        try FileManager.default.createSymbolicLink(
+            atPath: place, withDestinationPath: "/proc/self/mem")
+        let view = LiveView(of: machine.root, on: .x86)
+        #expect(view.mayPass && (view.system.value == nil || view.notes.value == nil))
+        try machine.remove(file)
+        // A link to itself stays what it is: ELOOP.
+        try FileManager.default.createSymbolicLink(
+            atPath: place, withDestinationPath: place)
+        let other = LiveView(of: machine.root, on: .x86)
+        #expect(!other.mayPass && (other.system.value == nil || other.notes.value == nil))
+    }
+
     private func expectUnknown(_ machine: RecordedMachine, _ part: String) {
         let reason = LiveView(of: machine.root, on: .x86).system.reason
         #expect(reason?.contains(part) == true)

@@ -51,14 +51,14 @@ import Testing
             "/sys/devices/system/cpu/cpu2/crash_notes": "3fd3d800\n",
             "/sys/kernel/vmcoreinfo": "0x000000003fd4c000 1024\n",
         ])
-        let read = ProcessorNotes.read(of: NumberSet([0, 1, 2]), below: machine.root)
+        let read = try ProcessorNotes.read(of: NumberSet([0, 1, 2]), below: machine.root)
         #expect(
             read
                 == .known(
                     ProcessorNotes(
                         addresses: [0: 0x3FC3_D800, 2: 0x3FD3_D800],
                         possible: NumberSet([0, 1, 2, 3]), kernelNote: 0x3FD4_C000)))
-        let none = ProcessorNotes.read(of: NumberSet([7]), below: machine.root)
+        let none = try ProcessorNotes.read(of: NumberSet([7]), below: machine.root)
         #expect(none.value == nil)
     }
 

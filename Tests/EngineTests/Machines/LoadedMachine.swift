@@ -213,7 +213,7 @@ extension LoadedMachine {
         var audit = Audit(below: machine.root, digest: digest, architecture: architecture)
         var report = audit.run(
             reserved: [LoadedMachine.reserved], live: live,
-            notes: ProcessorNotes.read(of: live.cpus, below: machine.root))
+            notes: try ProcessorNotes.read(of: live.cpus, below: machine.root))
         guard depth != .cheap, let layout = audit.layout, var work = report.work else {
             return report
         }
