@@ -16,8 +16,9 @@ struct Assessment: Equatable {
     /// What prevents the refresh that is needed now or after the next hotplug.
     let obstacle: Obstacle?
 
-    /// Assesses a look, given what prevents a patch and a reload, and whether the daemon runs.
-    init(of look: Engine.Look, ways: Engine.Ways, daemonRuns: Bool) {
+    /// Assesses a look, given what prevents a patch and a reload, whether the daemon runs, and whether it
+    /// is loading at this moment.
+    init(of look: Engine.Look, ways: Engine.Ways, daemonRuns: Bool, isLoading: Bool = false) {
         let verdict = look.verdict
         let isNeeded = verdict.needsLoads(keptUp: look.observation.keepsUp == true)
         obstacle = isNeeded ? verdict.isPatchable ? ways.obstacle : ways.reload : nil
@@ -32,6 +33,10 @@ struct Assessment: Equatable {
             case .neverStale, .leftToFirmware, .trusted: .ok
             case .unverified: .unknown
             }
+        if verdict == .lost, daemonRuns, isLoading {
+            sentence = "a crash now leaves no dump: kdump-hotplugd is loading the crash kernel"
+            return
+        }
         let next = caveat ?? Assessment.next(for: look, ways, obstacle, daemonRuns) ?? ""
         sentence = Sentences.meaning(of: look) + next
     }

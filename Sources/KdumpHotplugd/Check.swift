@@ -62,7 +62,9 @@ struct Check {
             let isKnown = source != nil || remembered != nil
             let found = engine.ways(given: look)
             let ways = isKnown ? found : found.withoutSettings
-            let assessment = Assessment(of: look, ways: ways, daemonRuns: daemon.running)
+            let assessment = Assessment(
+                of: look, ways: ways, daemonRuns: daemon.running,
+                isLoading: state.hasLoadUnderWay)
             return Finding(report: Report(of: look, assessment, ways: ways, daemon: daemon))
         } catch {
             return Finding(report: Report(Assessment(unreadable: error), daemon: daemon))

@@ -8,8 +8,8 @@ internal import Glibc
 /// `state.json` is the last report without physical addresses, for everyone; `metrics.prom` is the
 /// same as numbers. `history.json` is what has happened. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
-/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a
-/// patch until the state of the engine is written again. The running daemon locks `lock`. This type
+/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from
+/// the begin of a load until the state of the engine is written again. The running daemon locks `lock`. This type
 /// reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
@@ -36,10 +36,13 @@ struct StateDirectory {
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
     }
 
+    /// Whether a load of the daemon has begun, and what came of it is not yet written.
+    var hasLoadUnderWay: Bool { read(StateDirectory.mark) != nil }
+
     /// What the last daemon knew of the image; whatever else is left, a mark says that there was one.
     func engineState() -> Engine.SavedState {
         var saved = remembered()?.engine ?? Engine.SavedState()
-        if read(StateDirectory.mark) != nil { saved.expectsImage = true }
+        if hasLoadUnderWay { saved.expectsImage = true }
         return saved
     }
 

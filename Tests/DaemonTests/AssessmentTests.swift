@@ -69,6 +69,10 @@ extension DaemonTests {
             let stale = Verdict.stale(Combinations.lossy)
             #expect(assessment(stale).sentence.hasSuffix("; kdump-hotplugd will refresh it"))
             #expect(assessment(.lost).sentence.hasSuffix("; kdump-hotplugd will reload it"))
+            let loading = Assessment(
+                of: Combinations.look(.lost), ways: Self.open, daemonRuns: true, isLoading: true)
+            #expect(loading.severity == .critical)
+            #expect(loading.sentence.hasSuffix("kdump-hotplugd is loading the crash kernel"))
             #expect(
                 assessment(.unverified(because: "u")).sentence.hasSuffix(
                     "; kdump-hotplugd will reload it after the next hotplug"))

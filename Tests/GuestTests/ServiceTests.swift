@@ -122,6 +122,29 @@ extension GuestTests {
             try guest.waitUntilOK()
         }
 
+        /// While an image with a big initrd is loaded over the old one there is none.
+        @Test func `on 6.1 a check during a reload says that one is under way`() throws {
+            let guest = try guest(.v6_1, .watched(.kernel))
+            try guest.expect(
+                "cp \(GuestImage.captureInitrd) /srv/big; truncate -s 100M /srv/big")
+            try guest.configureDaemon(initrd: "/srv/big", patches: false)
+            try guest.startDaemon()
+            try guest.expect(
+                """
+                setsid -f bash -c 'until [ -e /run/enough ]; do
+                kdump-hotplugd --check --quick | head -n 1
+                done' >/run/said 2>&1 </dev/null
+                """)
+            try guest.hotAddCPU(socket: 2)
+            try guest.waitUntilOK()
+            let said = try guest.expect("touch /run/enough; cat /run/said").split(separator: "\n")
+            let away = said.filter { $0.contains("leaves no dump") }
+            #expect(!away.isEmpty, "\(said)")
+            #expect(
+                away.allSatisfy { $0.contains(": kdump-hotplugd is loading the crash kernel|") },
+                "\(said)")
+        }
+
         /// A kernel that asks to be aligned to 1 GiB looks right and fits nowhere in 192 MiB, which
         /// the kernel finds out after it has dropped the old image.
         @Test(arguments: [true, false])
