@@ -22,8 +22,9 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     /// can start to read its files (fs/kernfs/file.c, ENODEV).
     package var isAbsence: Bool { errno == ENOENT || errno == ENODEV }
 
-    /// Whether the same call may succeed a moment later: the kernel lacked memory or files, or the device
-    /// did not answer.
+    /// Whether the same call may succeed a moment later.
+    ///
+    /// The kernel lacked memory or files, or a device did not answer.
     package var mayPass: Bool { [EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE, EIO].contains(errno) }
 
     /// The operation and the system's text for the error.

@@ -8,8 +8,9 @@ package struct LiveView: Equatable {
     package let reserved: Fact<[AddressRange]>
     /// Where its CPUs leave their registers, or why that is not known.
     package let notes: Fact<ProcessorNotes>
-    /// Whether a moment later there may be more to see: the machine changed while it was looked at, or
-    /// the kernel had no memory or no files left for a reader.
+    /// Whether a moment later there may be more to see.
+    ///
+    /// The machine changed while it was looked at, or a read failed in a way that passes.
     let mayPass: Bool
     /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
     let isUnsettled: Bool
@@ -140,9 +141,14 @@ package struct LiveView: Equatable {
         below root: SystemRoot, _ untold: () -> Fact<AddressRanges>
     ) throws(SystemError) -> Fact<AddressRanges> {
         for file in ["/sys/kernel/kexec/crash_cma_ranges", "/sys/kernel/kexec_crash_cma_ranges"] {
-            guard let text = try root.textIfPresent(of: file) else { continue }
-            return .known(
-                AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan)))
+            do throws(SystemError) {
+                let text = try root.text(of: file)
+                return .known(
+                    AddressRanges(text.split(separator: "\n").compactMap(MemoryMap.addressSpan)))
+            } catch  where !error.mayPass {
+                // Missing, or not for us: the kernel's memory tells it too.
+                continue
+            }
         }
         let line = try root.line(of: "/proc/cmdline") ?? ""
         // Splitting the line takes long, and nearly no machine has such a range.

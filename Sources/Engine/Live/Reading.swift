@@ -17,8 +17,9 @@ struct Reading {
         }
     }
 
-    /// Returns what `body` reads with the help of another fact; the reason why that is not known is the
-    /// reason why this is not.
+    /// Returns what `body` reads with the help of another fact.
+    ///
+    /// If that is not known, this is not known for the same reason.
     mutating func fact<Given, Value>(
         given: Fact<Given>, _ body: (Given) throws(SystemError) -> Fact<Value>
     ) -> Fact<Value> {

@@ -89,8 +89,14 @@ package struct Audit {
         let undescribed = described.map { live.ram.subtracting($0.ram) }.value ?? AddressRanges()
         // A block whose state cannot be read counts as online: better a false alarm than a missed
         // loss.
-        let blocks = undescribed.isEmpty ? nil : try? MemoryBlocks(below: root)
-        let offline = (try? blocks?.offline(in: undescribed)) ?? AddressRanges()
+        var offline = AddressRanges()
+        do throws(SystemError) {
+            if !undescribed.isEmpty, let blocks = try MemoryBlocks(below: root) {
+                offline = try blocks.offline(in: undescribed)
+            }
+        } catch {
+            isMoving = isMoving || error.mayPass
+        }
         let bootable = finding.value?.image?.bootProcessors
         let unbootable = bootable.flatMap { notes.value?.cpus(outside: $0) }
         return Report(

@@ -28,7 +28,7 @@ package struct Unknowable: Error, Equatable {
         do throws(SystemError) {
             return try attempt()
         } catch {
-            throw Unknowable("\(error)")
+            throw Unknowable("\(error)", mayPass: error.mayPass)
         }
     }
 }

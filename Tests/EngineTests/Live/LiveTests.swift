@@ -82,6 +82,22 @@ import Testing
         #expect(!other.mayPass && (other.system.value == nil || other.notes.value == nil))
     }
 
+    /// Where nobody may read the file, kernel memory is asked.
+    @Test func aFileThatNobodyMayReadIsNotNeeded() throws {
+        var files = RecordedMachine.stock
+        files["/proc/cmdline"] = "crashkernel=256M crashkernel=64M,cma\n"
+        let machine = try RecordedMachine(files)
+        let file = "/sys/kernel/kexec/crash_cma_ranges"
+        try machine.write("", to: file)
+        try machine.remove(file)
+        let place = machine.root.path(file)
+        try FileManager.default.createSymbolicLink(atPath: place, withDestinationPath: place)
+        let told = AddressRange(start: 0x2000_0000, end: 0x2400_0000)
+        let view = LiveView(of: machine.root, on: .x86) { .known(AddressRanges([told])) }
+        let ram = try #require(view.system.value?.ram)
+        #expect(!ram.ranges.contains { $0.start < told.end && told.start < $0.end })
+    }
+
     private func expectUnknown(_ machine: RecordedMachine, _ part: String) {
         let reason = LiveView(of: machine.root, on: .x86).system.reason
         #expect(reason?.contains(part) == true)
