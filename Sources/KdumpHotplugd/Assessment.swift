@@ -16,8 +16,10 @@ struct Assessment: Equatable {
     /// What prevents the refresh that is needed now or after the next hotplug.
     let obstacle: Obstacle?
 
-    /// Assesses a look, given what prevents a patch and a reload, whether the daemon runs, and whether it
-    /// is loading at this moment.
+    /// Assesses a look.
+    ///
+    /// `ways` says what prevents a patch and a reload; `isLoading`, whether the daemon was in a reload
+    /// shortly before or after it.
     init(of look: Engine.Look, ways: Engine.Ways, daemonRuns: Bool, isLoading: Bool = false) {
         let verdict = look.verdict
         let isNeeded = verdict.needsLoads(keptUp: look.observation.keepsUp == true)
@@ -33,7 +35,7 @@ struct Assessment: Equatable {
             case .neverStale, .leftToFirmware, .trusted: .ok
             case .unverified: .unknown
             }
-        if verdict == .lost, daemonRuns, isLoading {
+        if daemonRuns, isLoading, verdict == .lost || verdict == .nothingLoaded {
             sentence = "a crash now leaves no dump: kdump-hotplugd is loading the crash kernel"
             return
         }

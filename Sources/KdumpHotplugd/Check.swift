@@ -56,6 +56,7 @@ struct Check {
             savedState: state.engineState(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
+        let isReloading = state.hasReloadUnderWay
         do throws(SystemError) {
             let look = try engine.look(depth, now: MonotonicClock.microseconds)
             // Before the service has run, its settings are not known here.
@@ -64,7 +65,7 @@ struct Check {
             let ways = isKnown ? found : found.withoutSettings
             let assessment = Assessment(
                 of: look, ways: ways, daemonRuns: daemon.running,
-                isLoading: state.hasLoadUnderWay)
+                isLoading: isReloading || state.hasReloadUnderWay)
             return Finding(report: Report(of: look, assessment, ways: ways, daemon: daemon))
         } catch {
             return Finding(report: Report(Assessment(unreadable: error), daemon: daemon))

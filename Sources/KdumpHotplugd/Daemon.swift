@@ -81,7 +81,10 @@ final class Daemon {
         engine.mayBeCrashing = { [unowned self] in
             deferral.holds(isAlarmed: alarmLog?.drain() ?? false, at: loop.now)
         }
-        engine.afterLoad = { [unowned self] in services.endLoad() }
+        engine.afterLoad = { [unowned self] in
+            services.endLoad()
+            reporter.endLoad()
+        }
     }
 
     /// Runs until SIGTERM or SIGINT, and returns the exit code.
@@ -91,6 +94,8 @@ final class Daemon {
         guard try state.lock() else {
             throw SystemError("lock /run/kdump-hotplugd (another daemon is running)", errno: EAGAIN)
         }
+        // One that was killed in a reload has not said that this is over.
+        reporter.endLoad()
         alarms = (
             events: try loop.makeAlarm { [unowned self] in lookForEvents() },
             again: try loop.makeAlarm { [unowned self] in reconcile(nextTrigger, again: true) },

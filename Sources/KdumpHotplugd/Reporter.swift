@@ -66,11 +66,15 @@ extension Reporter {
     /// A write error is announced when the result of the load is recorded.
     mutating func beginLoad(_ kind: Loads.Kind, _ saved: Engine.SavedState, at now: UInt64) {
         tally.beginLoad(at: now)
-        // All that a patch changes in the saved state is that an image is expected; the mark says that.
-        let isSaved = kind == .reload || last == nil
-        if isSaved { try? remember(saved) }
-        if (try? state.make(StateDirectory.mark)) == nil, !isSaved { try? remember(saved) }
+        // All that a patch changes in the saved state is that an image is expected.
+        if kind == .reload || last == nil || (try? state.make(StateDirectory.mark)) == nil {
+            try? remember(saved)
+        }
+        if kind == .reload { try? state.make(StateDirectory.reload) }
     }
+
+    /// Notes that the load has ended.
+    func endLoad() { state.remove(StateDirectory.reload) }
 }
 
 // MARK: - Telling

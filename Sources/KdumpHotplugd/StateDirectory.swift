@@ -8,9 +8,9 @@ internal import Glibc
 /// `state.json` is the last report without physical addresses, for everyone; `metrics.prom` is the
 /// same as numbers. `history.json` is what has happened. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
-/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from
-/// the begin of a load until the state of the engine is written again. The running daemon locks `lock`. This type
-/// reads and writes; it decides nothing.
+/// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a
+/// patch until the state of the engine is written again, `reload-under-way` during a reload. The running
+/// daemon locks `lock`. This type reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
@@ -26,8 +26,10 @@ struct StateDirectory {
     /// Before a patch there is no time for more: to write all of the state would take longer than the
     /// patch itself.
     static let mark = "load-under-way"
-    /// The name that daemons up to November 2026 gave it; an upgrade must not forget what they
-    /// knew.
+    /// The file that says, without any contents, that no image is there because the daemon loads one.
+    static let reload = "reload-under-way"
+    /// The name that daemons up to November 2026 gave the saved state; an upgrade must not forget what
+    /// they knew.
     private static let formerSavedState = "memory.json"
 
     /// Reads what the last daemon left for its next start; `nil` if there is nothing usable.
@@ -36,13 +38,13 @@ struct StateDirectory {
             .flatMap { ReportJSON.value(Remembered.self, from: $0) }
     }
 
-    /// Whether a load of the daemon has begun, and what came of it is not yet written.
-    var hasLoadUnderWay: Bool { read(StateDirectory.mark) != nil }
+    /// Whether the daemon is in a reload, if it runs.
+    var hasReloadUnderWay: Bool { read(StateDirectory.reload) != nil }
 
     /// What the last daemon knew of the image; whatever else is left, a mark says that there was one.
     func engineState() -> Engine.SavedState {
         var saved = remembered()?.engine ?? Engine.SavedState()
-        if hasLoadUnderWay { saved.expectsImage = true }
+        if read(StateDirectory.mark) != nil { saved.expectsImage = true }
         return saved
     }
 
