@@ -88,8 +88,14 @@ extension Engine {
         case restored(String)
         /// The machine has changed since the refresh: there is more to do.
         case stillMoving
-        /// A refresh is needed and not yet worth what it costs; when it will be, by the caller's clock.
+        /// A refresh is needed and not yet worth what it costs while events keep coming.
+        ///
+        /// It will be at this time of the caller's clock.
         case postponed(until: UInt64)
+        /// A refresh is needed, and recent ones have cost as much protection as they may.
+        ///
+        /// The next may come at this time of the caller's clock.
+        case resting(until: UInt64)
     }
 
     /// What a reconciliation found and did.

@@ -376,7 +376,8 @@ extension Engine {
             guard look.verdict != savedState.uncured else { return ended(.uncured) }
             guard !isToBeAskedAgain(now()) else { return ended(.busy) }
             if let time = postponed(need, on: trigger, now()) {
-                return ended(.postponed(until: time))
+                return ended(
+                    trigger == .event ? .postponed(until: time) : .resting(until: time))
             }
             let before = need.look
             let step = try lockedRefresh(need, now: now)

@@ -45,7 +45,12 @@ struct Announcement: Equatable {
         case .stillMoving where outcome.leavesNoRefresh, .postponed where outcome.leavesNoRefresh:
             entry = .retry
             action = "the machine is still changing"
-        case .settled, .stillMoving, .postponed:
+        case .resting where outcome.leavesNoRefresh:
+            entry = .retry
+            action =
+                "recent loads have cost as much protection as they may, so the next waits some"
+                + " seconds"
+        case .settled, .stillMoving, .postponed, .resting:
             entry = .refreshed
             action = Announcement.refreshed(outcome)
             facts[.window] = "\(outcome.window)"
@@ -136,7 +141,11 @@ struct Announcement: Equatable {
         if let obstacle = outcome.unpatched, obstacle != .switchedOff {
             action += " because \(obstacle)"
         }
-        return action + (outcome.end == .settled ? "" : ", but the machine has changed again")
+        switch outcome.end {
+        case .settled: return action
+        case .resting: return action + ", and another load is needed in some seconds"
+        default: return action + ", but the machine has changed again"
+        }
     }
 
     /// One word for a verdict, for the field KDUMP_STATE.

@@ -44,7 +44,7 @@ enum FollowUp: Equatable {
                 }
         case .settled: self = .look(after: FollowUp.secondLook)
         case .stillMoving: self = .event
-        case .postponed(let time): self = .load(at: time)
+        case .postponed(let time), .resting(let time): self = .load(at: time)
         case .blocked where outcome.look.verdict == .lost: self = .rescue
         case .blocked, .refused, .restored: self = .retry(.stale)
         case .uncured: self = FollowUp.untilSettled(outcome, on: .routine)
@@ -77,7 +77,8 @@ extension Engine.Reconciliation {
     /// the image have been replaced.
     var isOrdinary: Bool {
         switch (end, look.verdict) {
-        case (.settled, .current), (.settled, .waiting), (.stillMoving, _), (.postponed, _):
+        case (.settled, .current), (.settled, .waiting), (.stillMoving, _), (.postponed, _),
+            (.resting, _):
             refreshes.allSatisfy { $0.method == .patch }
         default: false
         }

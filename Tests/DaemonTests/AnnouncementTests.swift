@@ -74,6 +74,15 @@ extension DaemonTests {
                     + " refresh it")
         }
 
+        /// What waits is not the machine, once a storm is over.
+        @Test func aLoadThatHasToWaitSaysWhy() {
+            let lossy = Verdict.stale(Combinations.lossy)
+            let resting = announcement(lossy, .resting(until: 9)).message.text
+            #expect(resting.hasPrefix("Recent loads have cost as much protection as they may"))
+            let postponed = announcement(lossy, .postponed(until: 9)).message.text
+            #expect(postponed.hasPrefix("The machine is still changing: a crash now loses"))
+        }
+
         @Test func aLossIsAnAlarm() {
             let announcement = announcement(.lost, .unprotected(Self.error), loaded: false)
             #expect(announcement.entry == .unprotected)

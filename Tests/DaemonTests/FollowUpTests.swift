@@ -29,6 +29,7 @@ extension DaemonTests {
             let stale = Verdict.stale(Combinations.lossy)
             #expect(followUp(stale, .stillMoving, refreshes: [1]) == .event)
             #expect(followUp(stale, .postponed(until: 7)) == .load(at: 7))
+            #expect(followUp(stale, .resting(until: 7)) == .load(at: 7))
             #expect(followUp(.lost, .unprotected(error)) == .rescue)
             #expect(followUp(.lost, .blocked(.noSource)) == .rescue)
             #expect(followUp(stale, .blocked(.noSource)) == .retry(.stale))
