@@ -74,6 +74,10 @@ extension GuestTests {
                 }
             }
             let seconds = begin.duration(to: .now).inSeconds
+            // The recorded calls end when the daemon has told; the fault may be one of the last.
+            try guest.waitUntilOK()
+            let last = try Sight(of: guest, memory)
+            #expect(last.isRight, "\(fault): \(last.summary)")
             let isMet = try guest.endFault()
             try guest.hotRemove("dimm")
             try guest.waitUntilOK()

@@ -58,9 +58,15 @@ import Testing
 
         /// The least that can be lost, by trying every set of changes to load right after.
         func leastLoss() -> Double {
-            (0..<1 << changes.count).filter { $0 >> (changes.count - 1) & 1 == 1 }.map { set in
-                loss(changes.indices.filter { set >> $0 & 1 == 1 }.map { changes[$0].time })
-            }.min() ?? 0
+            // The last one is always loaded after.
+            let last: Int = 1 << (changes.count - 1)
+            let losses = (last..<2 * last).map { (set: Int) -> Double in
+                let loaded = changes.indices.filter { (place: Int) -> Bool in
+                    (set >> place) & 1 == 1
+                }
+                return loss(loaded.map { changes[$0].time })
+            }
+            return losses.min() ?? 0
         }
     }
 
