@@ -48,8 +48,8 @@ struct Announcement: Equatable {
         case .resting where outcome.leavesNoRefresh:
             entry = .retry
             action =
-                "recent loads have cost as much protection as they may, so the next waits some"
-                + " seconds"
+                "recent loads have used up the unprotected time allowed in ten seconds, so the"
+                + " next one waits"
         case .settled, .stillMoving, .postponed, .resting:
             entry = .refreshed
             action = Announcement.refreshed(outcome)

@@ -78,7 +78,7 @@ extension DaemonTests {
         @Test func aLoadThatHasToWaitSaysWhy() {
             let lossy = Verdict.stale(Combinations.lossy)
             let resting = announcement(lossy, .resting(until: 9)).message.text
-            #expect(resting.hasPrefix("Recent loads have cost as much protection as they may"))
+            #expect(resting.hasPrefix("Recent loads have used up the unprotected time"))
             let postponed = announcement(lossy, .postponed(until: 9)).message.text
             #expect(postponed.hasPrefix("The machine is still changing: a crash now loses"))
         }
