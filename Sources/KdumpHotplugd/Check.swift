@@ -56,6 +56,7 @@ struct Check {
             savedState: state.engineState(), grace: 0)
         let daemon = Report.Daemon(
             running: pid != nil, pid: pid, lastRefresh: remembered?.lastRefresh)
+        // A reload may begin or end during the look.
         let isReloading = state.hasReloadUnderWay
         do throws(SystemError) {
             let look = try engine.look(depth, now: MonotonicClock.microseconds)

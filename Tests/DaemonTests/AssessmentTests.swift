@@ -65,14 +65,22 @@ extension DaemonTests {
             }
         }
 
+        /// The image is away only as long as a daemon that runs is in a reload.
+        @Test func aReloadThatIsUnderWayIsNotCalledAFailure() {
+            func isCalledLoading(_ verdict: Verdict, daemonRuns: Bool = true) -> Bool {
+                let assessment = Assessment(
+                    of: Combinations.look(verdict), ways: Self.open, daemonRuns: daemonRuns,
+                    isLoading: true)
+                return assessment.sentence.hasSuffix("kdump-hotplugd is loading the crash kernel")
+            }
+            #expect(isCalledLoading(.lost) && isCalledLoading(.nothingLoaded))
+            #expect(!isCalledLoading(.lost, daemonRuns: false) && !isCalledLoading(.current))
+        }
+
         @Test func whatFollowsIsWhatTheDaemonDoes() {
             let stale = Verdict.stale(Combinations.lossy)
             #expect(assessment(stale).sentence.hasSuffix("; kdump-hotplugd will refresh it"))
             #expect(assessment(.lost).sentence.hasSuffix("; kdump-hotplugd will reload it"))
-            let loading = Assessment(
-                of: Combinations.look(.lost), ways: Self.open, daemonRuns: true, isLoading: true)
-            #expect(loading.severity == .critical)
-            #expect(loading.sentence.hasSuffix("kdump-hotplugd is loading the crash kernel"))
             #expect(
                 assessment(.unverified(because: "u")).sentence.hasSuffix(
                     "; kdump-hotplugd will reload it after the next hotplug"))

@@ -102,21 +102,15 @@ package struct SystemRoot: Equatable {
         }
     }
 
-    /// Reads a whole small file as text, or returns `nil` if there is none.
-    ///
-    /// - Throws: As `bytesIfPresent(of:)`.
-    package func textIfPresent(of file: String) throws(SystemError) -> String? {
-        try bytesIfPresent(of: file).map { String(decoding: $0, as: UTF8.self) }
-    }
-
     /// Reads the first line of the first of `files` that exists, or `nil` if none does.
     ///
     /// Several names are for files that kernels have moved.
     /// - Throws: As `bytesIfPresent(of:)`.
     package func line(of files: String...) throws(SystemError) -> Substring? {
         for file in files {
-            guard let text = try textIfPresent(of: file) else { continue }
-            return text.split(separator: "\n", omittingEmptySubsequences: false).first
+            guard let bytes = try bytesIfPresent(of: file) else { continue }
+            return String(decoding: bytes, as: UTF8.self)
+                .split(separator: "\n", omittingEmptySubsequences: false).first
         }
         return nil
     }

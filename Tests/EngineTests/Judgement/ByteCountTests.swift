@@ -6,7 +6,9 @@ import Testing
 
 /// Sizes as people read them.
 @Suite struct ByteCountTests {
-    /// With its type: Swift 6.2 does not find it in a reasonable time.
+    /// Sizes in bytes, and as people read them.
+    ///
+    /// The type is written out, because Swift 6.2 gives up on inferring it.
     private static let sizes: [(Int, String)] = [
         (0, "0 bytes"), (1_023, "1023 bytes"), (1_024, "1 KiB"), (256 << 20, "256 MiB"),
         (1 << 30, "1 GiB"), (5 << 28, "1.25 GiB"), (3 << 29, "1.5 GiB"),
