@@ -4,6 +4,8 @@ import Foundation
 import Testing
 
 /// A shell of this machine, asked what variables hold after it has read a file.
+///
+/// It is started by `system(3)`: tests that wait in Foundation's `Process` hang with Debian's Swift 6.2.
 struct RealShell: Sendable, CustomTestStringConvertible {
     /// Its program.
     let name: String
@@ -25,18 +27,14 @@ struct RealShell: Sendable, CustomTestStringConvertible {
         for (number, text) in texts.enumerated() {
             try Data(text.utf8).write(to: directory.appendingPathComponent("\(number)"))
         }
-        let shell = Process()
-        shell.executableURL = URL(filePath: "/usr/bin/env")
-        shell.currentDirectoryURL = empty
-        shell.arguments = [
-            "-i", name, "-c", script(names, count: texts.count), "sh", directory.path,
-        ]
-        let output = Pipe()
-        shell.standardOutput = output
-        shell.standardError = FileHandle.nullDevice
-        try shell.run()
-        let told = output.fileHandleForReading.readDataToEndOfFile()
-        shell.waitUntilExit()
+        try Data(script(names, count: texts.count).utf8)
+            .write(to: directory.appendingPathComponent("script"))
+        let place = directory.path
+        let status = system(
+            "cd '\(empty.path)' && env -i \(name) '\(place)/script' '\(place)'"
+                + " >'\(place)/output' 2>/dev/null")
+        try #require(status == 0, "\(name) ended with the status \(status)")
+        let told = try Data(contentsOf: directory.appendingPathComponent("output"))
         return RealShell.parsed(told, names, count: texts.count)
     }
 
@@ -50,6 +48,7 @@ struct RealShell: Sendable, CustomTestStringConvertible {
             ( . "$1/$n" >/dev/null && printf '%s\\0' "$n" \(values) )
             n=$((n + 1))
             done
+            exit 0
             """
     }
 
