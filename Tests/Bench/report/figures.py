@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 OURS = "kdump-hotplugd"
+NOBODY = "nobody"
 MODEL = "model of the RHEL chain"
 
 

@@ -14,7 +14,7 @@ import comparisons
 import figures
 import plots
 import texts
-from figures import MODEL, OURS, grouped, median, milliseconds, p99, ratio, values
+from figures import MODEL, NOBODY, OURS, grouped, median, milliseconds, p99, ratio, values
 
 PARTS = ("windows", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile", "versions")
 
@@ -53,7 +53,7 @@ def storms(directory):
                  f"{median(values(some, 'duration_s')):.0f} s.\n\n")
         body = []
         for line in some:
-            is_nobody = line["way"] == "nobody"
+            is_nobody = line["way"] == NOBODY
             body.append([
                 line["way"], line["refreshes"], line["own_updates"], line["locking_reads"],
                 milliseconds(figures.number(line["unprotected_us"])),
@@ -67,7 +67,7 @@ def storms(directory):
              "stale after the last event, s", "CPU, s", "of that the daemon, s", ""], body) + "\n"
         text += comparisons.storms(some)
         if kind == "growth" and dimms == "1":
-            plotted += [line for line in some if line["way"] != "nobody"]
+            plotted += [line for line in some if line["way"] != NOBODY]
     if plotted:
         plots.storms(plotted, directory)
         text += "![storms](benchmarks/storms.svg)\n\n"
