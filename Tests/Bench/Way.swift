@@ -11,7 +11,7 @@ enum Way: String, CaseIterable {
     case before = "kdump-hotplugd before"
     /// kdump-tools' own rule, with systemd-udevd allowed to load; as shipped it does nothing at all.
     case debian = "Debian's rule let through"
-    /// A model of the chain that Fedora and RHEL document; see ``fedoraRule``.
+    /// A model of the chain that Fedora and RHEL document; see ReloadRules.swift.
     case fedora = "model of the RHEL chain"
     /// The kernel's own update of an image that its own loader loaded, since 6.6.
     case kernel = "the kernel by itself"
@@ -37,60 +37,15 @@ enum Way: String, CaseIterable {
 extension Machine {
     /// Makes `way` follow what happens from now on, and nobody else.
     func follow(_ way: Way) throws {
-        if way != .debian {
-            try expect(
-                """
-                mkdir -p /run/udev/rules.d
-                ln -sf /dev/null /run/udev/rules.d/50-kdump-tools.rules; udevadm control --reload
-                """)
-        }
+        if way != .debian { try maskDebiansRule() }
         switch way {
         case .nobody: break
         case .ours: try startDaemon()
         case .before: try startOtherDaemon()
-        case .debian: try allowUdevToLoad()
-        case .fedora: try installFedoraModel()
+        case .debian: try letDebiansRuleLoad()
+        case .fedora: try installFedoraModel(initrd: Self.initrd)
         case .kernel: try kexec("-s")
         }
         try expect("udevadm settle; sleep 1")
-    }
-
-    /// systemd-udevd's filter of system calls forbids its children to load anything.
-    private func allowUdevToLoad() throws {
-        try expect(
-            """
-            mkdir -p /run/systemd/system/systemd-udevd.service.d
-            printf '[Service]\\nSystemCallFilter=@reboot\\n' \
-            >/run/systemd/system/systemd-udevd.service.d/kexec.conf
-            systemctl daemon-reload && systemctl restart systemd-udevd
-            """)
-    }
-
-    /// The documented chain: each event asks systemd whether the service is active and starts a unit;
-    /// the first unit waits one second and up to three more for udev to settle, the others end at
-    /// once; then the image is unloaded and loaded by the kernel's loader.
-    ///
-    /// The real one does more in shell between unloading and loading; this model is kinder than it.
-    private func installFedoraModel() throws {
-        try expect(
-            """
-            cat >/run/chain <<'END'
-            #!/bin/bash
-            exec 9>/run/chain.turn
-            flock -n 9 || exit 0
-            sleep 1
-            udevadm settle --timeout 3
-            exec 9>&-
-            exec 8>/run/chain.load
-            flock 8
-            kexec -p -u && kexec -s -p /boot/vmlinuz-$(uname -r) --initrd=\(Self.initrd) \
-            --command-line='\(Machine.captureCommandLine)'
-            END
-            chmod +x /run/chain
-            cat >/run/udev/rules.d/98-chain.rules <<'END'
-            SUBSYSTEM=="memory", ACTION=="online|offline", RUN+="/bin/sh -c 'systemctl -q is-active systemd-journald || exit 0; systemd-run --quiet --no-block /run/chain'"
-            END
-            udevadm control --reload
-            """)
     }
 }

@@ -11,13 +11,17 @@ struct ChaosPlan {
     let crash: Double
     /// How many MiB each DIMM has.
     let size: Int
-    /// Which DIMM comes or goes next, whichever it can, and how many seconds later.
-    let changes: [(dimm: Int, pause: Double)]
+    /// What changes next, and how many seconds later.
+    let changes: [(change: MachineChange, pause: Double)]
 
     /// How long it is quiet at most between two changes, in seconds.
     private static let longestPause = 0.4
     /// How many DIMMs there are at most.
     static let dimms = 6
+    /// How much memory there is at most by virtio-mem, in MiB, and in which steps it is asked for: half
+    /// a memory block, so that blocks are there in part, too.
+    static let virtioMemory = 1_024
+    private static let virtioStep = 64
 
     /// Draws a plan.
     init(seed: UInt64) {
@@ -27,9 +31,20 @@ struct ChaosPlan {
         size = 128 * Int.random(in: 1...4, using: &dice)
         changes = (0..<100).map { _ in
             (
-                Int.random(in: 0..<Self.dimms, using: &dice),
+                Self.change(using: &dice),
                 Double.random(in: 0...Self.longestPause, using: &dice)
             )
+        }
+    }
+
+    /// Of ten changes seven are DIMMs', two virtio-mem's, and one is a CPU's.
+    private static func change(using dice: inout SeededGenerator) -> MachineChange {
+        switch Int.random(in: 0..<10, using: &dice) {
+        case 0: .processor
+        case 1, 2:
+            .virtioMemory(
+                megabytes: Int.random(in: 0...4, using: &dice) * virtioStep)
+        default: .dimm(Int.random(in: 0..<dimms, using: &dice))
         }
     }
 }

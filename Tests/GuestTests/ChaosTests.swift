@@ -5,22 +5,29 @@ import Guest
 import Testing
 
 extension GuestTests {
-    /// Crashes at random moments, while DIMMs come and go at random.
+    /// Crashes at random moments, while DIMMs, virtio-mem's memory and a CPU come and go at random.
     ///
     /// The crash comes from a process that first says what the machine has. An ordinary run makes one
     /// crash of a fixed seed, so that `make chaos` is known to work; that makes as many as
-    /// KDUMP_HOTPLUGD_CHAOS says, and again a fifth of them without the
-    /// daemon, as the control.
+    /// KDUMP_HOTPLUGD_CHAOS says, and a fifth of them, with the same storms, for each ``Follower`` that
+    /// the daemon is compared with. What it counts goes to the file KDUMP_HOTPLUGD_CHAOS_TABLE.
     @Suite struct ChaosTests {
         /// One crash.
         private struct Crash: CustomStringConvertible {
             let kernel: Kernel
             let seed: UInt64
-            let isWatched: Bool
-            var plan: ChaosPlan { ChaosPlan(seed: seed) }
+            let follower: Follower
+            let plan: ChaosPlan
+
+            init(_ kernel: Kernel, seed: UInt64, _ follower: Follower) {
+                (self.kernel, self.seed, self.follower) = (kernel, seed, follower)
+                plan = ChaosPlan(seed: seed)
+            }
+
+            var loading: Loading { follower.loading ?? plan.loading }
 
             var description: String {
-                "\(kernel) seed \(seed), \(plan.loading.rawValue)\(isWatched ? "" : ", nobody")"
+                "\(kernel) seed \(seed), \(loading.rawValue), \(follower.rawValue)"
             }
         }
 
@@ -58,55 +65,52 @@ extension GuestTests {
             kernel: Kernel
         ) throws {
             let count = Self.wanted ?? 1
-            let mine = try outcomes(kernel, count, isWatched: true)
-            // Of one or two crashes none need be complete: a storm has moments in which none could be.
-            if count >= 20 {
-                #expect(mine.complete * 10 >= count * 9, "\(mine.complete) of \(count) complete")
-                let nobody = try outcomes(kernel, count / 5, isWatched: false)
-                #expect(nobody.complete * 2 <= count / 5, "the storm needs nobody to follow it")
-            }
+            let mine = try outcomes(kernel, count, .daemon)
             #expect(mine.captured + mine.locked == count)
             // Patches take at most one hundredth of the time (Loads.swift), the kernel's own updates
             // about two under emulation.
             #expect(mine.locked <= max(1, count / 20), "the lock is held too long")
+            // Of one or two crashes none need be complete: a storm has moments in which none could be.
+            guard count >= 20 else { return }
+            #expect(mine.complete * 10 >= count * 9, "\(mine.complete) of \(count) complete")
+            for peer in Follower.peers(on: kernel) {
+                let theirs = try outcomes(kernel, count / 5, peer)
+                guard peer == .nobody else { continue }
+                #expect(theirs.complete * 2 <= count / 5, "the storm needs nobody to follow it")
+            }
         }
 
         /// Makes crashes, as many at a time as there are lanes.
-        private func outcomes(
-            _ kernel: Kernel, _ count: Int, isWatched: Bool
-        ) throws -> (captured: Int, complete: Int, locked: Int) {
+        private func outcomes(_ kernel: Kernel, _ count: Int, _ follower: Follower) throws
+            -> ChaosCount
+        {
             let results = Results()
             let queue = OperationQueue()
             queue.maxConcurrentOperationCount = min(count, Self.lanes)
             for seed in Self.seed..<Self.seed + UInt64(count) {
                 queue.addOperation {
-                    let crash = Crash(kernel: kernel, seed: seed, isWatched: isWatched)
-                    let result = Result { try outcome(of: crash) }
-                    results.add(crash.description, result.map { "\($0)" })
-                    switch result {
-                    case .success(.complete): results.count(captured: 1, complete: 1)
-                    case .success(.incomplete): results.count(captured: 1)
-                    case .success(.locked): results.count(locked: 1)
-                    case .success(.lost), .failure: break
-                    }
+                    let crash = Crash(kernel, seed: seed, follower)
+                    results.add(crash.description, Result { try outcome(of: crash) })
                 }
             }
             queue.waitUntilAllOperationsAreFinished()
-            let sums = results.sums
-            print(
-                "[chaos] \(kernel), \(isWatched ? "kdump-hotplugd" : "nobody"): \(sums.captured) of"
-                    + " \(count) captured, \(sums.complete) complete, \(sums.locked) lost"
-                    + " to the kexec lock")
-            return sums
+            let counted = results.count
+            print("[chaos] \(kernel), \(follower.rawValue): \(counted) of \(count)")
+            try counted.note(kernel, follower, of: count)
+            return counted
         }
 
         /// Lives through one storm.
         private func outcome(of crash: Crash) throws -> Outcome {
             let plan = crash.plan
-            let loading = plan.loading
-            let guest = try guest(
-                crash.kernel, crash.isWatched ? .watched(loading) : .loaded(loading))
+            let guest = try guest(crash.kernel, crash.follower.beginning(crash.loading)) {
+                $0.virtioMemory = ChaosPlan.virtioMemory
+                $0.commandLine = Machine.stopsOnlyStartedCPUs
+                $0.losesCPUs = true
+            }
             let reserved = try guest.reservedMemory()
+            try guest.prepareForChanges()
+            try crash.follower.begin(on: guest)
             try guest.recordHolders()
             try guest.expect(
                 """
@@ -130,21 +134,23 @@ extension GuestTests {
         /// What several guests have come to.
         private final class Results: @unchecked Sendable {
             private let lock = NSLock()
-            private var all = (captured: 0, complete: 0, locked: 0)
+            private var sums = ChaosCount()
 
-            var sums: (captured: Int, complete: Int, locked: Int) { lock.withLock { all } }
+            var count: ChaosCount { lock.withLock { sums } }
 
-            func count(captured: Int = 0, complete: Int = 0, locked: Int = 0) {
+            func add(_ crash: String, _ result: Result<Outcome, any Error>) {
                 lock.withLock {
-                    all.captured += captured
-                    all.complete += complete
-                    all.locked += locked
+                    switch result {
+                    case .success(.complete):
+                        sums.captured += 1
+                        sums.complete += 1
+                    case .success(.incomplete): sums.captured += 1
+                    case .success(.locked): sums.locked += 1
+                    case .success(.lost), .failure: break
+                    }
                 }
-            }
-
-            func add(_ crash: String, _ result: Result<String, any Error>) {
                 switch result {
-                case .success(let text): print("[chaos] \(crash): \(text)")
+                case .success(let outcome): print("[chaos] \(crash): \(outcome)")
                 case .failure(let error): print("[chaos] \(crash): FAILED: \(error)")
                 }
             }

@@ -13,7 +13,11 @@ extension GuestTests {
         /// blocks that have some of it are those that the map lists.
         @Test(arguments: [true, false])
         func `virtio-mem grows, shrinks and grows again`(daemon: Bool) throws {
-            let guest = try guest(.v6_1, beginning(daemon)) { $0.virtioMemory = 1024 }
+            let guest = try guest(.v6_1, beginning(daemon)) {
+                $0.virtioMemory = 1024
+                // The guest that ChaosTests have.
+                $0.commandLine = Machine.stopsOnlyStartedCPUs
+            }
             let place = try guest.virtioMemoryPlace()
             try guest.expect("modprobe virtio_mem")
             for megabytes in [1024, 300, 130, 2, 0, 512] {

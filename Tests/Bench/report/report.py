@@ -169,12 +169,24 @@ def size(directory):
     return texts.SIZE + figures.table(["step, ms", *sizes, "the last to the first"], body) + "\n"
 
 
+def chaos(directory):
+    """What crashes at random moments of random storms left, beside the peers."""
+    body = [[line["kernel"], line["way"], line["crashes"], line["captured"],
+             line["complete"], f'{100 * int(line["complete"]) / int(line["crashes"]):.0f} %',
+             line["locked"]]
+            for line in figures.rows(directory, "chaos")]
+    return texts.CHAOS + figures.table(
+        ["kernel", "way", "crashes", "captured", "complete", "", "lost to the kexec lock"],
+        body) + "\n" if body else ""
+
+
 def main():
     directory = sys.argv[1].rstrip("/")
     name = os.path.basename(directory)
     parts = [part for part in PARTS if figures.rows(directory, part)]
     occasions = {}
-    for part in parts + (["size"] if figures.rows(directory, "size") else []):
+    others = [part for part in ("size", "chaos") if figures.rows(directory, part)]
+    for part in parts + others:
         occasions.setdefault(figures.occasion(directory, part), []).append(part)
     page = texts.HEAD.format(
         name=name, parts=" ".join(parts), processors=os.cpu_count(),
@@ -184,7 +196,7 @@ def main():
     if lines:
         plots.windows(lines, directory)
         page += windows(directory)
-    page += storms(directory) + growth(directory)
+    page += storms(directory) + chaos(directory) + growth(directory)
     page += profile(directory) + versions(directory) + rest(directory) + size(directory)
     with open(f"{directory}.md", "w") as file:
         file.write(page)

@@ -92,3 +92,14 @@ quarter has gone since the load, each NUMA node has its notes elsewhere, and the
 ranges of 8 GiB. The last one has 64 TiB. Measured natively, the median of five; the files are not read.
 
 """
+
+CHAOS = """## Crashes at random moments of random storms
+
+`make chaos` measures it. DIMMs, virtio-mem's memory and a CPU come and go at random, and after 0.3 to 7 s
+the machine crashes. The process that crashes it first says which memory and CPUs are in use. *Captured*:
+the capture kernel had a dump. *Complete*: the dump listed just that memory and those CPUs. *Lost to the
+kexec lock*: the crash came while somebody held the lock, so that the kernel could start no image. The
+image is loaded by each of `kexec -s`, `kexec -c` and kdump-tools in turn, except where a way needs a
+loader of its own. Each peer has the first fifth of the daemon's storms.
+
+"""

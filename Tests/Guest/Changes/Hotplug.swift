@@ -35,26 +35,6 @@ extension Machine {
         try control("object-del", ["id": "backend-\(id)"])
     }
 
-    /// Plugs DIMMs in and out until the guest says its last words; it is of no use afterwards.
-    ///
-    /// `order` says which of them comes or goes next, after how many seconds.
-    package func change(by order: [(dimm: Int, pause: Double)], megabytes: Int) {
-        var plugged: Set<Int> = []
-        for (index, pause) in order where !console.contains("last words: ") {
-            Thread.sleep(forTimeInterval: pause)
-            let id = "dimm-\(index)"
-            if plugged.contains(index) {
-                // Where the guest refuses, or crashes meanwhile, it stays.
-                guard (try? unplug(id, within: .seconds(5))) != nil,
-                    (try? control("object-del", ["id": "backend-\(id)"])) != nil
-                else { continue }
-                plugged.remove(index)
-            } else if (try? hotAdd(megabytes: megabytes, id: id, waiting: false)) != nil {
-                plugged.insert(index)
-            }
-        }
-    }
-
     /// Plugs in a CPU, a thread of a socket's core, and returns its number; with `online` the guest
     /// uses it.
     ///
@@ -67,13 +47,7 @@ extension Machine {
     ) throws(GuestError) -> Int {
         let before = try processors()
         try makeRoomForCode()
-        try control(
-            "device_add",
-            [
-                "driver": "qemu64-x86_64-cpu",
-                "id": thread == 0 ? "cpu-\(socket)" : "cpu-\(socket)-\(thread)",
-                "socket-id": socket, "core-id": 0, "thread-id": thread,
-            ])
+        try plugProcessor(socket: socket, thread: thread)
         let deadline = Deadline(in: Self.patience)
         while true {
             if let number = try processors().subtracting(before).first {
@@ -90,6 +64,17 @@ extension Machine {
                 throw .refused("the guest does not accept a CPU in socket \(socket)")
             }
         }
+    }
+
+    /// Plugs in a CPU, and returns when QEMU has; see ``hotAddCPU``.
+    func plugProcessor(socket: Int, thread: Int = 0) throws(GuestError) {
+        try control(
+            "device_add",
+            [
+                "driver": "qemu64-x86_64-cpu",
+                "id": thread == 0 ? "cpu-\(socket)" : "cpu-\(socket)-\(thread)",
+                "socket-id": socket, "core-id": 0, "thread-id": thread,
+            ])
     }
 
     /// Plugs out the CPU of a socket, and returns when the guest has let go of it.
@@ -118,7 +103,8 @@ extension Machine {
         throw .refused("QEMU does not show \(id)")
     }
 
-    private func unplug(
+    /// Plugs a device out, and returns when the guest has let go of it.
+    func unplug(
         _ id: String, within time: Duration = patience
     ) throws(GuestError) {
         try control("device_del", ["id": id])

@@ -9,9 +9,7 @@ import Foundation
 extension Machine {
     /// Asks the guest to have `megabytes` of it, and returns when it has.
     package func resizeVirtioMemory(to megabytes: Int) throws(GuestError) {
-        try control(
-            "qom-set",
-            virtioMemoryProperty("requested-size").merging(["value": megabytes << 20]) { $1 })
+        try requestVirtioMemory(megabytes: megabytes)
         let deadline = Deadline(in: Self.patience)
         while true {
             let size = try control("qom-get", virtioMemoryProperty("size")) as? Int
@@ -21,6 +19,13 @@ extension Machine {
             }
             Thread.sleep(forTimeInterval: 0.1)
         }
+    }
+
+    /// Asks the guest to have `megabytes` of it, and returns at once.
+    func requestVirtioMemory(megabytes: Int) throws(GuestError) {
+        try control(
+            "qom-set",
+            virtioMemoryProperty("requested-size").merging(["value": megabytes << 20]) { $1 })
     }
 
     /// Where all that it can have lies in physical memory.
