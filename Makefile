@@ -12,7 +12,8 @@ SWIFT_FLAGS ?=
 STRIP ?= strip
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-RELEASE_FLAGS := -c release --static-swift-stdlib --product kdump-hotplugd
+# No library is looked for beside the program, which runs as root.
+RELEASE_FLAGS := -c release --static-swift-stdlib --disable-local-rpath --product kdump-hotplugd
 # A crashing test whose output is a pipe can hang in the backtracer.
 export SWIFT_BACKTRACE := enable=no
 # `swift test` keeps what tests say until it has a page of it, which can take minutes.
@@ -21,7 +22,7 @@ TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-libra
 .DEFAULT_GOAL := help
 .PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
     matrix soak chaos faults prove costs bench \
-    fuzz install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
+    fuzz fuzz-long install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
     selinux pictures recording clean
 
 help: ## Say what can be made
@@ -133,6 +134,11 @@ test-fuzz: dependencies
 
 fuzz: dependencies ## Fuzz every parser for a minute each: about 10 minutes
 	Tests/Fuzz/run.sh 60
+
+fuzz-long: dependencies ## Fuzz every parser with ten million inputs, and write docs/fuzzing.md: about an hour
+	rm -rf .build/fuzz/crashes
+	FUZZ_RUNS=10000000 Tests/Fuzz/run.sh
+	Tests/Fuzz/report.py
 
 test-guest: deb payload ## Resume, hot-plug and crash real kernels
 	$(SWIFT) build --build-tests
