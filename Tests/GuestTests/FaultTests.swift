@@ -5,7 +5,8 @@ import Guest
 import Testing
 
 extension GuestTests {
-    /// One system call of the daemon fails, or is its last, while it follows a hotplug.
+    /// One system call of the daemon fails, or is its last, while it follows a hotplug by a patch or a
+    /// reload.
     ///
     /// strace(1) makes it fail, in a daemon that runs as its unit says. After each fault an image must
     /// be loaded, or the probe must say that none is; the probe must never call an image right that is
@@ -13,25 +14,42 @@ extension GuestTests {
     /// is read from outside.
     @Suite struct FaultTests {
         private static let environment = ProcessInfo.processInfo.environment
-        /// How many faults an ordinary run tries, spread evenly; `make faults` tries all.
-        private static let sample = 8
         private static let isFull = environment["KDUMP_HOTPLUGD_FAULTS"] == "all"
         /// Part of the description of those that are wanted, to try one again.
         private static let wanted = environment["KDUMP_HOTPLUGD_FAULT"]
 
-        @Test(arguments: [Loading.kernel, .program])
+        /// How the daemon follows a hotplug.
+        enum Refresh: String, CaseIterable {
+            case patch = "a patch of an image of kexec -s"
+            case patchForProgram = "a patch of an image of kexec -c"
+            case reload = "a reload"
+
+            /// How many faults an ordinary run tries, spread evenly; `make faults` tries all.
+            ///
+            /// A reload takes seconds.
+            var sample: Int { self == .reload ? 4 : 8 }
+        }
+
+        @Test(arguments: Refresh.allCases)
         func `one call that fails leaves an image that is right, or is said to be wrong`(
-            loading: Loading
+            refresh: Refresh
         ) throws {
-            let guest = try guest(.v6_1, .watched(loading)) { $0.sharesMemory = true }
+            let guest = try guest(
+                .v6_1, .watched(refresh == .patchForProgram ? .program : .kernel)
+            ) { $0.sharesMemory = true }
+            if refresh == .reload {
+                try guest.configureDaemon(patches: false)
+                try guest.startDaemon()
+                try guest.waitUntilOK()
+            }
             let plan = FaultPlan(recording: try guest.recordedCalls())
             #expect(plan.unknown.isEmpty, "nobody has said how these can fail")
-            let stride = Self.isFull ? 1 : max(1, plan.faults.count / Self.sample)
+            let stride = Self.isFull ? 1 : max(1, plan.faults.count / refresh.sample)
             let chosen =
                 Self.wanted.map { name in plan.faults.filter { $0.description.contains(name) } }
                 ?? Swift.stride(from: stride / 2, to: plan.faults.count, by: stride)
                 .map { plan.faults[$0] }
-            print("[fault] \(loading.rawValue): \(chosen.count) of \(plan.faults.count) faults")
+            print("[fault] \(refresh.rawValue): \(chosen.count) of \(plan.faults.count) faults")
             var unmet = 0
             for fault in chosen {
                 let result = try outcome(of: fault, on: guest)
