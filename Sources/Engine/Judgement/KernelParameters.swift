@@ -13,11 +13,12 @@ package struct KernelParameters: Equatable {
         let bare: String
 
         /// The part before the first `=`.
-        var name: Substring { bare.prefix { $0 != "=" } }
+        var name: Substring { bare[..<(equals ?? bare.endIndex)] }
         /// The part after it; `nil` if there is none.
-        var value: Substring? {
-            bare.firstIndex(of: "=").map { bare[bare.index(after: $0)...] }
-        }
+        var value: Substring? { equals.map { bare[bare.utf8.index(after: $0)...] } }
+
+        /// Found as a byte: with an accent after it `=` would be another character.
+        private var equals: String.Index? { bare.utf8.firstIndex(of: UInt8(ascii: "=")) }
     }
 
     /// The parameters in their order.

@@ -89,23 +89,28 @@ struct DebianConfiguration: DistributionFamily {
         guard let evaluated = DebianConfiguration.evaluated(whole) else {
             return .unknown(because: "kdump-config would interpret its quotes, $ or ` as shell")
         }
-        return .known(evaluated.split { " \t\n".contains($0) }.joined(separator: " "))
+        return .known(DebianConfiguration.words(in: evaluated).joined(separator: " "))
     }
 
     private func withoutRemoved(_ line: String) -> String {
-        line.split(separator: " ")
+        DebianConfiguration.words(in: line)
             .filter { word in
-                !DebianConfiguration.removed.contains { word.hasPrefix("\($0)=") }
+                !DebianConfiguration.removed.contains { word.utf8.starts(with: "\($0)=".utf8) }
             }
             .joined(separator: " ")
+    }
+
+    /// The words of a line, found as bytes: with an accent after it a space would be another character.
+    private static func words(in line: String) -> [Substring] {
+        line.utf8.split { " \t\n".utf8.contains($0) }.map { Substring($0) }
     }
 
     /// What a shell makes of `text` in double quotes; `nil` if the text ends the quotes.
     private static func evaluated(_ text: String) -> String? {
         var isEscaped = false
-        for character in text {
-            if character == "\"" && !isEscaped { return nil }
-            isEscaped = character == "\\" && !isEscaped
+        for byte in text.utf8 {
+            if byte == UInt8(ascii: "\"") && !isEscaped { return nil }
+            isEscaped = byte == UInt8(ascii: "\\") && !isEscaped
         }
         let assignment = Array("LINE=\"\(text)\"".utf8)
         return (try? ShellAssignments(assignment, vocabulary: []))?["LINE"]

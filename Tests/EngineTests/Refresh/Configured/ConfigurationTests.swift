@@ -56,4 +56,11 @@ import Testing
         #expect(KernelParameters(closed: "a=\"b") == nil)
         #expect(KernelParameters("").line == "")
     }
+
+    /// The kernel knows bytes; with a mark beside it `=` or a quote is part of another character.
+    @Test func marksHideNoSignOfALine() throws {
+        let parameter = try #require(KernelParameters("a=\u{301}b").parameters.first)
+        #expect(parameter.name == "a" && parameter.value == "\u{301}b")
+        #expect(KernelParameters(closed: "a=\u{6DD}\"b") == nil)
+    }
 }

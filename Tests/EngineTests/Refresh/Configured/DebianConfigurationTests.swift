@@ -106,7 +106,8 @@ import Testing
         #expect(try machine.found().commandLine == .known("ro \(appended)"))
     }
 
-    @Test(arguments: ["a=\"b c\"", "a=$B", "a=`b`"])
+    // With the Arabic end of ayah before it a quote is part of another character.
+    @Test(arguments: ["a=\"b c\"", "a=$B", "a=`b`", "a=\u{6DD}\"b\u{6DD}\" c"])
     func aLineThatTheToolWouldMangleIsNotKnown(line: String) throws {
         let found = try machine(DebianConfigurationTests.stock, ["/proc/cmdline": line]).found()
         #expect(found.commandLine.value == nil)
