@@ -72,9 +72,9 @@ enum FuzzTarget: String, CaseIterable {
         guard let file = try? ShellAssignments(bytes, vocabulary: vocabulary) else { return }
         var text = ""
         for (name, value) in file.values {
-            let quoted = value.split(separator: "'", omittingEmptySubsequences: false)
-                .joined(separator: "'\\''")
-            text += "\(name)='\(quoted)'\n"
+            // As scalars: with a mark beside it a quote would be part of another character.
+            let quoted = value.unicodeScalars.map { $0 == "'" ? "'\\''" : String($0) }
+            text += "\(name)='\(quoted.joined())'\n"
         }
         guard text.utf8.count <= 64 << 10 else { return }
         precondition(
