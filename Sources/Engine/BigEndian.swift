@@ -7,4 +7,9 @@ extension [UInt8] {
 
     /// The 64-bit number at `offset`.
     func bigEndianDouble(at offset: Int) -> UInt64? { double(at: offset)?.byteSwapped }
+
+    /// Appends the bytes of `number`, the highest first.
+    mutating func append(bigEndian number: some FixedWidthInteger) {
+        append(littleEndian: number.byteSwapped)
+    }
 }

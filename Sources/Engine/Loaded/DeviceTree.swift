@@ -3,16 +3,16 @@
 /// A flattened device tree: what firmware, or the loader of a crash image, tells a kernel of its
 /// machine (Devicetree Specification 0.4, chapter 5).
 ///
-/// This type only parses; what nodes mean is an architecture's business. All numbers in a tree are
-/// big-endian. The bytes come from memory and may be anything, so everything is bounded by their
-/// number, and by how deep nodes lie in each other.
+/// This type only parses, and ``encoded(in:)`` writes; what nodes mean is an architecture's business.
+/// All numbers in a tree are big-endian. The bytes come from memory and may be anything, so everything
+/// is bounded by their number, and by how deep nodes lie in each other.
 struct DeviceTree: Hashable {
     /// What a node says.
     struct Property: Hashable {
         let name: String
         let value: [UInt8]
-        /// Where the value begins in the tree, in bytes.
-        let place: Int
+        /// Where the value begins in the tree that it was read from, in bytes; 0 in one that is new.
+        var place = 0
     }
 
     /// A node with everything below it.
@@ -36,16 +36,18 @@ struct DeviceTree: Hashable {
     }
 
     /// The node without a name that holds all others.
-    let root: Node
+    var root: Node
     /// The memory that the kernel must not use before it knows what is there, in the tree's order.
-    let reservations: [AddressRange]
+    var reservations: [AddressRange]
+    /// The CPU that the kernel begins on, as the firmware numbers it.
+    let bootProcessor: UInt32
 
     /// How many bytes say how large a tree is, and the rest of its header.
     static let headerSize = 40
     /// The deepest that nodes may lie in each other: real ones lie six deep.
-    private static let deepest = 64
+    static let deepest = 64
     /// The longest name, in bytes: real ones have up to fifty.
-    private static let longestName = 255
+    static let longestName = 255
 
     /// Returns the size of the tree that starts with `prefix`, in bytes, or `nil` if none does.
     ///
@@ -67,6 +69,7 @@ struct DeviceTree: Hashable {
         guard size <= bytes.count, let structure = bytes.bigEndianWord(at: 8),
             let strings = bytes.bigEndianWord(at: 12), let reserved = bytes.bigEndianWord(at: 16)
         else { throw .short }
+        bootProcessor = bytes.bigEndianWord(at: 28) ?? 0
         let tree = Array(bytes[..<size])
         reservations = try DeviceTree.reservations(in: tree, at: Int(reserved))
         var reader = Reader(bytes: tree, place: Int(structure), strings: Int(strings))
@@ -91,21 +94,21 @@ struct DeviceTree: Hashable {
         }
     }
 
+    /// What a block of nodes is made of, by the numbers of the specification (5.4.1).
+    enum Token: UInt32 {
+        case node = 1
+        case endOfNode = 2
+        case property = 3
+        case nothing = 4
+        case end = 9
+    }
+
     /// Reads the block of nodes from front to back.
     private struct Reader {
         let bytes: [UInt8]
         var place: Int
         /// Where the names of properties begin.
         let strings: Int
-
-        /// What may come next, by the numbers of the specification (5.4.1).
-        private enum Token: UInt32 {
-            case node = 1
-            case endOfNode = 2
-            case property = 3
-            case nothing = 4
-            case end = 9
-        }
 
         mutating func tree() throws(Flaw) -> Node {
             var open: [Node] = []

@@ -29,6 +29,7 @@ struct SyntheticDeviceTree {
                 properties: [
                     ("device_type", Array("cpu".utf8) + [0]),
                     ("reg", Array(bigEndian: threads.first ?? 0)),
+                    ("ibm,pft-size", Array(bigEndian: UInt64(24))),
                     ("ibm,ppc-interrupt-server#s", threads.flatMap { Array(bigEndian: $0) }),
                 ])
         }
@@ -85,6 +86,6 @@ extension [UInt8] {
     /// The bytes of a number, the highest first.
     init(bigEndian number: some FixedWidthInteger) {
         self.init()
-        append(littleEndian: number.byteSwapped)
+        append(bigEndian: number)
     }
 }
