@@ -54,7 +54,7 @@ extension Engine.Look {
     func isSound(after before: Engine.Look) -> Bool {
         guard let image = observation.image, image.integrity != .mismatch,
             let hole = observation.reserved.value?.first(where: { $0.holds(image.kimage.entry) }),
-            image.sparesItsParts(in: hole)
+            image.sparesItsParts(in: hole, by: observation.architecture.patching)
         else { return false }
         return observation.coverage.value?.isExact == true
             || observation.live != before.observation.live

@@ -244,7 +244,7 @@ extension Engine {
             .known(
                 Coverage(
                     live: live, described: described, offline: report.offline,
-                    unbootable: report.unbootable))
+                    unbootable: report.unbootable, flaw: report.finding.value?.image?.flaw))
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             .unknown(because: reason)
         }
@@ -312,12 +312,12 @@ extension Engine {
     /// Keeps what a look has found out about an image's digest.
     private mutating func remember(_ image: ResidentImage) {
         switch image.integrity {
-        case .verified: savedState.digest = image.digestCoversHeader ? image.digest : nil
+        case .verified: savedState.digest = image.digestCoversEdits ? image.digest : nil
         case .none: savedState.owesDigest = false
         case .mismatch: break
         case .unknown:
             // The first patch will need it. Known in advance, it does not hold the patch up.
-            if image.digestCoversHeader, image.digest?.found == nil { savedState.owesDigest = true }
+            if image.digestCoversEdits, image.digest?.found == nil { savedState.owesDigest = true }
         }
     }
 
@@ -545,12 +545,13 @@ extension Engine {
     private func patchPlan(given look: Look) -> Result<PatchPlan, PatchObstacle> {
         Result { () throws(PatchObstacle) in
             guard patches else { throw .switchedOff }
-            let seen = look.observation
+            var seen = look.observation
             if let kimage = seen.image?.kimage, savedState.unpatchable == kimage.fingerprint {
                 throw .failedBefore
             }
             if look.keepsTheLastLoad { throw .lastLoad }
             if look.keepsKeysHidden { throw .encryptedTarget }
+            if let firmware = architecture.patching?.firmware?(root) { seen.firmware = firmware }
             let plan = try PatchPlan(for: seen)
             // Last, because an obstacle that can be seen says more.
             if let errno = savedState.refusal { throw .refused(errno: errno) }

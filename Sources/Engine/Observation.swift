@@ -10,6 +10,8 @@ package struct Observation: Equatable {
     package var live: Fact<LiveSystem>
     /// Where the CPUs of that machine leave their registers.
     package var notes = Fact<ProcessorNotes>.unknown(because: "no CPU was asked")
+    /// What the firmware says of that machine, once a patch needs it.
+    var firmware = Fact<FirmwareDescription>.unknown(because: "the firmware was not asked")
     /// Whether the kernel lists RAM or a CPU for which it has no device: not yet, or no more.
     package var isUnsettled = false
     /// The crash kernel's reserved ranges; known and empty without `crashkernel=`.

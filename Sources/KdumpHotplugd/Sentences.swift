@@ -50,7 +50,7 @@ enum Sentences {
 
     /// Says what differs between a stale image and the machine.
     private static func staleness(_ coverage: Coverage, of look: Engine.Look) -> String {
-        var parts: [String] = []
+        var parts = coverage.flaw.map { ["a crash now leaves no dump: \($0)"] } ?? []
         if !coverage.unbootableCPUs.isEmpty {
             let cpus = processors(coverage.unbootableCPUs)
             let any = coverage.unbootableCPUs.count == 1 ? "" : "one of "

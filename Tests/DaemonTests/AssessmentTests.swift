@@ -127,6 +127,14 @@ extension DaemonTests {
                     + " 1023 MiB RAM and CPU 1")
         }
 
+        @Test func anImageThatNoCrashCanUseIsSaid() {
+            let flawed = Coverage(
+                live: Combinations.machine, described: Combinations.machine, flaw: "it would hang")
+            let look = Combinations.look(.stale(flawed))
+            #expect(Sentences.meaning(of: look) == "a crash now leaves no dump: it would hang")
+            #expect(assessment(.stale(flawed)).severity == .critical)
+        }
+
         @Test func theDeviceTreeIsTold() throws {
             var seen = try #require(
                 try Combinations.looks().first { $0.observation.image?.bootProcessors != nil }

@@ -22,6 +22,9 @@ package struct Architecture: Sendable {
     /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not
     /// known how.
     var bootData: (@Sendable (Segment, Kcore) throws(Unknowable) -> BootData?)?
+    /// Says why a capture kernel with a device tree would not come up on the machine below a root; `nil`
+    /// if it would, or if nobody knows.
+    var treeFlaw: (@Sendable (DeviceTree, SystemRoot) -> String?)?
     /// Reads what a kernel needs from the first bytes of its file, or returns `nil` if
     /// `kexec_file_load` would not accept the file.
     var kernelNeeds: @Sendable (_ prefix: [UInt8]) -> KernelFormat.Needs? = { prefix in
@@ -83,6 +86,8 @@ package struct Architecture: Sendable {
         var spared: AddressRanges?
         /// Why it cannot use what its loader has prepared; `nil` if it can.
         var flaw: String?
+        /// All that its loader has prepared, where that is a device tree.
+        var tree: DeviceTree?
     }
 
     /// What must be known of an architecture in order to write parts of an image and leave the
@@ -93,12 +98,30 @@ package struct Architecture: Sendable {
         /// How many bytes the kernel may need for its own pages on a machine, in addition to a
         /// multiple of what it took at the last load.
         let controlBytes: @Sendable (LiveSystem) -> UInt64
-        /// Whether a hotplug also changes the segment with the boot data.
-        let editsBootData: Bool
         /// Makes the edits of the core header, and of anything else that describes the machine.
         ///
         /// The edits of the digest follow from them.
-        let edits: @Sendable (Edit.Context) throws(PatchObstacle) -> [Edit]
+        let draft: @Sendable (Edit.Context) throws(PatchObstacle) -> Draft
+        /// What the first patch takes out of the digest beside the core header, given what the parts are
+        /// for, what the digest covers, and the reserved range that they are in.
+        var leftOut: (@Sendable (Roles, [AddressRange], AddressRange) -> [AddressRange])?
+        /// Which pages a kernel writes for itself at a load that lists `listed` in a reserved range;
+        /// `nil` if those are all that it takes.
+        var written: (@Sendable (_ listed: AddressRanges, _ hole: AddressRange) -> AddressRanges)?
+        /// Asks the firmware what a patch must know of the machine; `nil` if it need not.
+        var firmware: (@Sendable (SystemRoot) -> Fact<FirmwareDescription>)?
+    }
+}
+
+extension Architecture {
+    /// The memory that a core header may list and need not, for an image that begins at `entry`.
+    func unjudged(reserved: [AddressRange], of entry: UInt64) -> AddressRanges {
+        switch listedReserve {
+        case .nothing: ramOutsideDumps
+        case .low:
+            ramOutsideDumps.union(AddressRanges(reserved.filter { !$0.holds(entry) }))
+        case .anything: ramOutsideDumps.union(AddressRanges(reserved))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
+
 extension Architecture {
     /// 64-bit little-endian POWER.
     ///
@@ -7,19 +9,36 @@ extension Architecture {
     /// firmware keeps in reserved memory (arch/powerpc/kexec/ranges.c, `get_crash_memory_ranges`).
     /// kexec-tools' purgatory checks the digest; the kernel's has room for one and never checks it
     /// (arch/powerpc/purgatory/trampoline_64.S). A kernel file is an ELF64 little-endian vmlinux
-    /// (arch/powerpc/kexec/elf_64.c). A patch would have to change the device tree as well, which is
-    /// not done yet, so images are reloaded and not patched.
-    package static let power = Architecture(
-        name: "ppc64le", number: 21,
-        ramOutsideDumps: AddressRanges([AddressRange(start: 0, end: 64 << 10)]),
-        listedReserve: .anything, digestCheck: .onlyInImages(of: .program),
-        bootData: { segment, kcore throws(Unknowable) in
-            try POWERDeviceTree.bootData(segment, in: kcore)
-        },
-        kernelNeeds: { bytes in
-            guard bytes.word(at: 0) == 0x464C_457F, bytes.half(at: 4) == 0x0102,
-                bytes.half(at: 18) == 21
-            else { return nil }
-            return KernelFormat.Needs(memory: 0, commandLineLimit: nil)
-        })
+    /// (arch/powerpc/kexec/elf_64.c). A patch changes the device tree as well. The kernel's own pages have
+    /// the size that the running kernel was built with, 4 or 64 KiB, and are two.
+    package static let power = power(pageSize: UInt64(max(4096, sysconf(CInt(_SC_PAGESIZE)))))
+
+    /// The same for a kernel with pages of `pageSize` bytes.
+    static func power(pageSize: UInt64) -> Architecture {
+        Architecture(
+            name: "ppc64le", number: 21,
+            ramOutsideDumps: AddressRanges([AddressRange(start: 0, end: 64 << 10)]),
+            listedReserve: .anything, digestCheck: .onlyInImages(of: .program),
+            bootData: { segment, kcore throws(Unknowable) in
+                try POWERDeviceTree.bootData(segment, in: kcore)
+            },
+            treeFlaw: { POWERFirmware.flaw(of: $0, below: $1) },
+            kernelNeeds: { bytes in
+                guard bytes.word(at: 0) == 0x464C_457F, bytes.half(at: 4) == 0x0102,
+                    bytes.half(at: 18) == 21
+                else { return nil }
+                return KernelFormat.Needs(memory: 0, commandLineLimit: nil)
+            },
+            patching: Patching(
+                pageSize: pageSize, controlBytes: { _ in 2 * pageSize },
+                draft: { context throws(PatchObstacle) in try POWERPatch.draft(context) },
+                leftOut: { roles, covered, hole in
+                    POWERPatch.leftOut(roles, covered: covered, in: hole, pageSize: pageSize)
+                },
+                written: { listed, hole in
+                    let pages = POWERControlPages(beside: listed, in: hole, pageSize: pageSize)
+                    return AddressRanges(pages.map { [$0.note] } ?? [])
+                },
+                firmware: { POWERFirmware.describe(below: $0) }))
+    }
 }

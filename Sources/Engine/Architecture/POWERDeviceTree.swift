@@ -7,7 +7,7 @@
 /// CPU that it boots on in it. If it does not find that CPU it dies before there is a console
 /// (arch/powerpc/kernel/prom.c, `early_init_devtree`).
 struct POWERDeviceTree {
-    private let tree: DeviceTree
+    let tree: DeviceTree
 
     /// The largest that is read, in bytes: one with 4096 CPUs has 3 MB.
     private static let largest = 16 << 20
@@ -43,14 +43,12 @@ struct POWERDeviceTree {
         return Architecture.BootData(
             commandLine: start + UInt64(line.place), longestCommandLine: UInt64(line.value.count),
             initrd: chosen?["linux,initrd-start"]?.number ?? 0, bootProcessors: processors,
-            spared: AddressRanges(tree.reservations))
+            spared: AddressRanges(tree.reservations), tree: tree)
     }
 
     /// The threads of all CPUs, each by the number that it has as a target of interrupts.
     private var processors: NumberSet {
         let nodes = tree.root.child("cpus")?.children ?? []
-        let threads = nodes.filter { $0["device_type"]?.text == "cpu" }
-            .flatMap { ($0["ibm,ppc-interrupt-server#s"] ?? $0["reg"])?.words ?? [] }
-        return NumberSet(Set(threads.map(Int.init)))
+        return NumberSet(Set(nodes.filter(\.isProcessor).flatMap(\.threads)))
     }
 }

@@ -17,6 +17,8 @@ extension Architecture {
             pageSize: 4096,
             controlBytes: { live in
                 live.ram.ranges.reduce(0) { $0 + ($1.byteCount >> 30) + 2 } * 4096
-            }, editsBootData: false,
-            edits: { context throws(PatchObstacle) in try HeaderPlan.edits(context) }))
+            },
+            draft: { context throws(PatchObstacle) in
+                Draft(edits: try HeaderPlan.edits(context))
+            }))
 }

@@ -16,20 +16,23 @@ package struct Coverage: Hashable, Codable {
     package let phantomCPUs: NumberSet
     /// CPUs on which the capture kernel could not boot: a crash on one of them leaves no dump at all.
     package let unbootableCPUs: NumberSet
+    /// Why no crash at all leaves a dump; `nil` if there is no such reason.
+    package let flaw: String?
 
     /// Compares the machine as it is with the one that an image describes.
     ///
     /// RAM that is `offline` need not be listed: it holds nothing. The capture kernel could not boot on
-    /// the CPUs that are `unbootable`.
+    /// the CPUs that are `unbootable`, and nowhere if there is a `flaw`.
     package init(
         live: LiveSystem, described: LiveSystem, offline: AddressRanges = AddressRanges(),
-        unbootable: NumberSet = NumberSet()
+        unbootable: NumberSet = NumberSet(), flaw: String? = nil
     ) {
         missingMemory = live.ram.subtracting(described.ram).subtracting(offline)
         phantomMemory = described.ram.subtracting(live.ram)
         missingCPUs = live.cpus.subtracting(described.cpus)
         phantomCPUs = described.cpus.subtracting(live.cpus)
         unbootableCPUs = unbootable
+        self.flaw = flaw
     }
 
     /// How much of `ram` a dump would hold, in percent, rounded down: 100 only if nothing is
@@ -48,6 +51,6 @@ package struct Coverage: Hashable, Codable {
 
     /// Whether a dump would lose memory or CPUs, or there might be none.
     package var losesAnything: Bool {
-        !missingMemory.isEmpty || !missingCPUs.isEmpty || !unbootableCPUs.isEmpty
+        !missingMemory.isEmpty || !missingCPUs.isEmpty || !unbootableCPUs.isEmpty || flaw != nil
     }
 }

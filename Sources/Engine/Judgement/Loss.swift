@@ -18,6 +18,7 @@ extension Coverage {
     ///
     /// If the image `lacksParameter`, its capture kernel loses memory that the image describes.
     package func loss(on live: LiveSystem, lacksParameter: Bool = false) -> Double {
+        guard flaw == nil else { return 1 }
         let all = Double(max(1, live.ram.byteCount))
         var loss = Double(missingMemory.byteCount + phantomMemory.byteCount) / all
         if losesAnything || lacksParameter { loss += Coverage.weights.missing }

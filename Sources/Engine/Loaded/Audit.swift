@@ -110,7 +110,8 @@ package struct Audit {
         in reserved: AddressRanges, counting byteCount: inout UInt64
     ) throws(Unknowable) -> (Fact<Finding>, DigestWork?) {
         // Not `??`: it would widen the type of the error.
-        let layout = if let known = self.layout { known } else { try KernelLayout(of: root) }
+        let layout =
+            if let known = self.layout { known } else { try KernelLayout(of: root) }
         self.layout = layout
         let (finding, work, count) = try Kcore.observe(below: root) {
             (kcore) throws(Unknowable) -> (Finding, DigestWork?, UInt64) in
@@ -133,9 +134,14 @@ package struct Audit {
         guard
             try reading.identity?.isLoaded(in: kcore, laidOut: layout, within: reserved) == true
         else { throw Kimage.replaced }
-        return switch outcome {
-        case .understood(let image, let work): (.image(image), work)
-        case .broken(let reason): (.broken(because: reason), nil)
+        switch outcome {
+        case .understood(var image, let work):
+            if image.flaw == nil, let tree = image.tree {
+                image.flaw = architecture.treeFlaw?(tree, root)
+            }
+            return (.image(image), work)
+        case .broken(let reason):
+            return (.broken(because: reason), nil)
         }
     }
 
@@ -143,15 +149,7 @@ package struct Audit {
     private func describe(
         _ image: ResidentImage, by notes: Fact<ProcessorNotes>, within reserved: [AddressRange]
     ) -> Fact<LiveSystem> {
-        var ignored = architecture.ramOutsideDumps
-        switch architecture.listedReserve {
-        case .nothing: break
-        case .low:
-            let low = reserved.filter { !$0.holds(image.kimage.entry) }
-            ignored = ignored.union(AddressRanges(low))
-        case .anything:
-            ignored = ignored.union(AddressRanges(reserved))
-        }
+        let ignored = architecture.unjudged(reserved: reserved, of: image.kimage.entry)
         return notes.map { notes in
             let core = CoreDescription(of: image.header.core, kernelNote: notes.kernelNote)
             return LiveSystem(

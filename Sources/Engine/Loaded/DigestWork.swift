@@ -114,10 +114,10 @@ struct DigestWork {
         if all == nil {
             all = try Digest()
             // Nothing is left out of most images, and then one digest is both.
-            rest = regions.contains(where: edited.contains) ? try Digest() : nil
+            rest = regions.contains(where: isEdited) ? try Digest() : nil
         }
         try all?.add(bytes)
-        if !edited.contains(region) { try rest?.add(bytes) }
+        if rest != nil { try addRest(bytes, at: region.start + offset) }
         offset += UInt64(bytes.count)
         byteCount += UInt64(bytes.count)
         guard offset >= region.byteCount else { return }
@@ -126,13 +126,31 @@ struct DigestWork {
         if regions.isEmpty { try end() }
     }
 
+    /// Whether anything in a region is edited.
+    private func isEdited(_ region: AddressRange) -> Bool {
+        edited.contains { $0.overlaps(region) }
+    }
+
+    /// Adds what is not edited of the bytes at an address.
+    private func addRest(_ bytes: [UInt8], at start: UInt64) throws(Unknowable) {
+        let piece = AddressRange(start: start, end: start + UInt64(bytes.count))
+        guard isEdited(piece) else {
+            try rest?.add(bytes)
+            return
+        }
+        for kept in AddressRanges([piece]).subtracting(AddressRanges(edited)).ranges {
+            try rest?.add(Array(bytes[Int(kept.start - start)..<Int(kept.end - start)]))
+        }
+    }
+
     /// Looks for the value that came of a candidate, and goes on to the next where it is not there.
     private mutating func end() throws(Unknowable) {
         guard var digest = candidates.popFirst(), let value = try all?.finish() else { return }
         let withoutEdited = try rest?.finish() ?? value
         if let place = purgatory.onlyPlace(of: value) {
             digest.found = PurgatoryDigest.Found(
-                place: place, value: value, edited: digest.regions.filter(edited.contains),
+                place: place, value: value,
+                edited: edited.filter { part in digest.regions.contains { $0.overlaps(part) } },
                 withoutEdited: withoutEdited)
             outcome = (digest, .verified)
         } else if candidates.isEmpty {

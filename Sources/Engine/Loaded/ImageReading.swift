@@ -58,27 +58,29 @@ struct ImageReading {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
-        if let spared = bootData?.values.spared, let reason = header.flaw(where: spared) {
-            return .broken(because: reason)
-        }
+        let flaw = bootData?.values.spared.flatMap { header.flaw(where: $0) }
+        // What a patch would cure is no damage.
+        if let flaw, architecture.patching == nil { return .broken(because: flaw) }
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootData: bootData?.range,
             initrd: bootData?.values.initrd,
             targetKeys: commandLine.value.flatMap(ResidentCommandLine.targetKeys))
-        var edited = [header.range]
-        if let bootData, architecture.patching?.editsBootData == true {
-            edited.append(bootData.range)
+        let hole = reserved.ranges.first { $0.holds(kimage.entry) }
+        let leftOut = hole.flatMap { hole in
+            architecture.patching?.leftOut?(roles, purgatory.regions, hole)
         }
+        let edited = [header.range] + (leftOut ?? [])
         let check = PurgatoryDigestCheck(
             purgatory: purgatory, kimage: kimage, architecture: architecture, roles: roles,
             edited: edited, known: known)
         let glance = check.run()
-        let image = ResidentImage(
+        var image = ResidentImage(
             kimage: kimage,
             parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
             header: header, digest: glance.digest, integrity: glance.integrity,
             commandLine: commandLine, identity: purgatory.identity(of: kimage),
             origin: bootData?.values.origin, bootProcessors: bootData?.values.bootProcessors)
+        (image.edited, image.tree, image.flaw) = (edited, bootData?.values.tree, flaw)
         return .understood(image, glance.work)
     }
 

@@ -19,7 +19,7 @@ package struct PurgatoryDigest: Hashable, Codable {
         package let place: UInt64
         /// Its bytes.
         package let value: [UInt8]
-        /// The regions that a hotplug changes.
+        /// What a hotplug changes in the regions: whole ones, and pages of one.
         package let edited: [AddressRange]
         /// Its value without those; the same if there are none.
         package let withoutEdited: [UInt8]

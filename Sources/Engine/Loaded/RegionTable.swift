@@ -12,10 +12,20 @@ package struct RegionTable: Hashable {
     package let regions: [AddressRange]
 
     /// How many pairs there are (KEXEC_SEGMENT_MAX, SHA256_REGIONS).
-    private static let capacity = 16
+    static let capacity = 16
     private static let pairSize = 16
     /// How many bytes a table has.
     static let byteCount = capacity * pairSize
+
+    /// The bytes of a table of `regions`.
+    static func encoded(_ regions: [AddressRange]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for region in regions {
+            bytes.append(littleEndian: region.start)
+            bytes.append(littleEndian: region.byteCount)
+        }
+        return bytes + [UInt8](repeating: 0, count: byteCount - bytes.count)
+    }
 
     /// Finds everything in `bytes` that looks like a table of regions inside `reserved`.
     package static func candidates(

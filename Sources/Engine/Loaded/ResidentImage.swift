@@ -73,6 +73,12 @@ package struct ResidentImage: Equatable {
     /// The CPUs on which the capture kernel can boot, as the firmware numbers them; `nil` if it can
     /// boot on any.
     package var bootProcessors: NumberSet?
+    /// What a patch changes, with the page that the kernel will write.
+    var edited: [AddressRange] = []
+    /// The device tree that the loader has prepared; `nil` if there is none.
+    var tree: DeviceTree?
+    /// Why the capture kernel would not come up, if a patch can cure it; `nil` if it would.
+    package var flaw: String?
 
     /// Who made the image; after a patch `struct kimage` only tells who loaded the patch.
     ///
@@ -103,13 +109,20 @@ package struct ResidentImage: Equatable {
         digest?.regions.contains { $0.overlaps(header.range) } ?? false
     }
 
+    /// Whether the digest covers anything that a patch changes, so that the first one needs its value.
+    var digestCoversEdits: Bool {
+        digest?.regions.contains { region in edited.contains { $0.overlaps(region) } } ?? false
+    }
+
     /// The same image, with more known of its digest.
     func with(
         _ digest: PurgatoryDigest?, _ integrity: Integrity, parts: [Part]? = nil
     ) -> ResidentImage {
-        ResidentImage(
+        var image = ResidentImage(
             kimage: kimage, parts: parts ?? self.parts, header: header, digest: digest,
             integrity: integrity, commandLine: commandLine, identity: identity, origin: origin,
             bootProcessors: bootProcessors)
+        (image.edited, image.tree, image.flaw) = (edited, tree, flaw)
+        return image
     }
 }

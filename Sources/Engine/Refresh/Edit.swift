@@ -15,6 +15,11 @@ struct Edit: Equatable {
     let isSegment: Bool
     /// The part of the image that it changes, if the digest covers that part; `nil` if not.
     let underDigest: AddressRange?
+    /// The part of the image that it takes the place of, if it lies elsewhere; `nil` for the one that
+    /// begins where it does.
+    var replaced: AddressRange?
+    /// Whether the part that it takes the place of is moved as it is; then there are no `bytes`.
+    var isMove = false
 
     /// The input of a producer.
     struct Context {
@@ -24,9 +29,34 @@ struct Edit: Equatable {
         let live: LiveSystem
         /// Where its CPUs save their registers.
         let notes: ProcessorNotes
-        /// RAM that no core header needs to list.
+        /// RAM of which a header keeps what it says.
         let ramOutsideDumps: AddressRanges
         /// The kernel's page size in bytes.
         let pageSize: UInt64
+        /// The reserved range that the image is in.
+        var hole = AddressRange(start: 0, end: 0)
+        /// What the firmware says of the machine, if the architecture asks for it.
+        var firmware = Fact<FirmwareDescription>.unknown(because: "the firmware was not asked")
+    }
+}
+
+/// What an architecture's producers make of an image and a machine.
+struct Draft: Equatable {
+    /// What is written, but for the digest.
+    var edits: [Edit]
+    /// What is listed in addition, as it is; `nil` where that only has to keep the kernel's own pages
+    /// from parts of the image, which `SegmentPlan` does.
+    var copies: AddressRanges?
+    /// A page of the image that nothing uses, and into which the kernel will put its copy of
+    /// vmcoreinfo.
+    var landing: AddressRange?
+}
+
+extension Edit {
+    /// Writes bytes at an address, and leaves what is around them.
+    init(of bytes: [UInt8], at address: UInt64) {
+        self.init(
+            range: AddressRange(start: address, end: address + UInt64(bytes.count)), bytes: bytes,
+            isSegment: false, underDigest: nil)
     }
 }

@@ -21,7 +21,7 @@ struct HeaderPlan {
     /// Room for 292 more ranges: more DIMMs than any board has slots for. The kernel fills
     /// everything that is listed while the machine is unprotected, hence not the 900 KiB of its own
     /// load.
-    private static let growth: UInt64 = 16 << 10
+    static let growth: UInt64 = 16 << 10
 
     /// Makes the edit of an image's core header: a producer of edits.
     ///
@@ -29,9 +29,7 @@ struct HeaderPlan {
     /// - Throws: Why it cannot be made.
     static func edits(_ context: Edit.Context) throws(PatchObstacle) -> [Edit] {
         let old = context.image.header
-        let bytes = try HeaderPlan(
-            old: old.core, live: context.live, notes: context.notes, kept: context.ramOutsideDumps
-        ).header().encoded()
+        let bytes = try bytes(context)
         let (size, page) = (UInt64(bytes.count), context.pageSize)
         guard size <= old.range.byteCount else {
             throw .headerTooLarge(needed: size, room: old.range.byteCount)
@@ -47,6 +45,16 @@ struct HeaderPlan {
                 isSegment: true,
                 underDigest: context.image.digestCoversHeader ? old.range : nil)
         ]
+    }
+
+    /// Makes the bytes of an image's new core header.
+    ///
+    /// - Throws: Why they cannot be made.
+    static func bytes(_ context: Edit.Context) throws(PatchObstacle) -> [UInt8] {
+        try HeaderPlan(
+            old: context.image.header.core, live: context.live, notes: context.notes,
+            kept: context.ramOutsideDumps
+        ).header().encoded()
     }
 
     /// Makes the new header.

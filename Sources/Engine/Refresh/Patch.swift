@@ -31,12 +31,14 @@ struct Patch {
         do throws(Unknowable) {
             return try Tries.settled { () throws(Unknowable) in
                 try Kcore.observe(below: root) { kcore throws(Unknowable) in
+                    try checkLanding(plan, in: kcore)
+                    let edited = try edited(plan, in: kcore)
                     guard
                         let copies = try copies(plan, in: kcore, laidOut: layout, within: reserved)
                     else { return nil }
-                    return try Patch(
-                        plan, copies: copies, below: root,
-                        flags: flags(for: plan.image.kimage, laidOut: layout))
+                    return Patch(
+                        plan: plan, edited: edited, copies: copies,
+                        flags: flags(for: plan.image.kimage, laidOut: layout), root: root)
                 }
             }
         } catch {
@@ -63,17 +65,30 @@ struct Patch {
         return isSame ? copies : nil
     }
 
-    private init(
-        _ plan: PatchPlan, copies: [Kexec.Segment], below root: SystemRoot, flags: [UInt]
-    ) throws(Unknowable) {
-        self.plan = plan
-        self.copies = copies
-        self.root = root
-        edited = try plan.edits.filter(\.isSegment).map { edit throws(Unknowable) in
+    /// Makes the edits that are segments of their own.
+    private static func edited(
+        _ plan: PatchPlan, in kcore: Kcore
+    ) throws(Unknowable) -> [Kexec.Segment] {
+        try plan.edits.filter(\.isSegment).map { edit throws(Unknowable) in
+            if edit.isMove, let part = edit.replaced {
+                let bytes = try Kexec.Segment(copying: part, in: kcore).bytes
+                return Kexec.Segment(bytes: bytes, range: edit.range)
+            }
             guard let bytes = PinnedBytes(edit.bytes) else { throw Kexec.Segment.noMemory }
             return Kexec.Segment(bytes: bytes, range: edit.range)
         }
-        self.flags = flags
+    }
+
+    /// Makes sure that the page which the kernel will write is one that nothing uses: it has zeros, or
+    /// an earlier copy of vmcoreinfo (kernel/vmcore_info.c, `crash_save_vmcoreinfo_init`).
+    private static func checkLanding(_ plan: PatchPlan, in kcore: Kcore) throws(Unknowable) {
+        guard let landing = plan.landing else { return }
+        let bytes = try kcore.bytes(Int(landing.byteCount), at: landing.start)
+        guard bytes.starts(with: "OSRELEASE=".utf8) || bytes.allSatisfy({ $0 == 0 }) else {
+            throw Unknowable(
+                "the page of it at \(hexadecimal(landing.start)), into which the kernel would write,"
+                    + " is in use")
+        }
     }
 
     /// The flags that an image is loaded with, the likelier ones first.

@@ -9,6 +9,9 @@ struct PatchPlan: Equatable {
     /// What is listed in addition to the edits' own segments, with its present contents, by
     /// address.
     let copies: [AddressRange]
+    /// A page of the image that must be unused, and that the kernel will write; `nil` if there is
+    /// none.
+    let landing: AddressRange?
     /// Whether purgatory's digest must be looked for before the patch can be prepared.
     let isDigestUnfound: Bool
     /// The image that is patched.
@@ -28,17 +31,22 @@ struct PatchPlan: Equatable {
         guard let hole = seen.reserved.value?.first(where: { $0.holds(entry) }) else {
             throw .imageNotUnderstood(because: "its entry lies outside reserved memory")
         }
-        let context = try PatchPlan.context(seen, image: image, by: rules)
-        let edits = try rules.edits(context)
-        let digest = try PurgatoryDigestEdits(for: image, besides: edits)
-        self.edits = edits + digest.edits
+        let context = try PatchPlan.context(seen, image: image, in: hole, by: rules)
+        let draft = try rules.draft(context)
+        let digest = try PurgatoryDigestEdits(for: image, besides: draft)
+        edits = draft.edits + digest.edits
+        landing = draft.landing
         isDigestUnfound = digest.isDigestUnfound
         // It is found by computing it, and it covers what nobody can read.
         if isDigestUnfound && image.hidesTargetKeys { throw .digestNotUnderstood }
-        copies = try SegmentPlan(
-            for: image, edits: self.edits, in: hole, pageSize: rules.pageSize,
-            controlBytes: rules.controlBytes(context.live)
-        ).copies
+        if let listed = draft.copies {
+            copies = listed.ranges
+        } else {
+            copies = try SegmentPlan(
+                for: image, edits: edits, in: hole, pageSize: rules.pageSize,
+                controlBytes: rules.controlBytes(context.live)
+            ).copies
+        }
     }
 
     private static func refuseWhatTheMachineForbids(_ seen: Observation) throws(PatchObstacle) {
@@ -65,13 +73,16 @@ struct PatchPlan: Equatable {
     }
 
     private static func context(
-        _ seen: Observation, image: ResidentImage, by rules: Architecture.Patching
+        _ seen: Observation, image: ResidentImage, in hole: AddressRange,
+        by rules: Architecture.Patching
     ) throws(PatchObstacle) -> Edit.Context {
         switch (seen.live, seen.notes) {
         case (.known(let live), .known(let notes)):
             Edit.Context(
                 image: image, live: live, notes: notes,
-                ramOutsideDumps: seen.architecture.ramOutsideDumps, pageSize: rules.pageSize)
+                ramOutsideDumps: seen.architecture.unjudged(
+                    reserved: seen.reserved.value ?? [], of: image.kimage.entry),
+                pageSize: rules.pageSize, hole: hole, firmware: seen.firmware)
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             throw .machineNotKnown(because: reason)
         }

@@ -6,7 +6,8 @@
 /// list only one segment. Kernels since 6.6 leave the core header out from the start, for the same
 /// reason. Nothing is lost: with a damaged header that is covered, purgatory hangs and there is no
 /// dump; with one that is not covered, there is most of a dump, and the audit compares it with the
-/// machine anyway.
+/// machine anyway. A page that the kernel writes for itself is taken out of the part around it. A part
+/// that is moved stays in, at its new place: the digest is of bytes and not of addresses.
 struct PurgatoryDigestEdits: Equatable {
     /// The new table and the new digest; empty if the digest covers nothing that is edited.
     let edits: [Edit]
@@ -16,50 +17,55 @@ struct PurgatoryDigestEdits: Equatable {
     /// damage since then is not hidden by a new digest, and the check after the patch finds it.
     let isDigestUnfound: Bool
 
-    /// Plans the change for `image`, in which other `edits` are made.
+    /// Plans the change for `image`, in which a `draft` is carried out.
     ///
     /// - Throws: That the image has no digest, or one that covers an edit in some other way.
-    init(for image: ResidentImage, besides edits: [Edit]) throws(PatchObstacle) {
+    init(for image: ResidentImage, besides draft: Draft) throws(PatchObstacle) {
         // Without a table nothing would be known of what a patch leaves unlisted.
         guard let digest = image.digest, image.integrity != .mismatch else {
             throw .digestNotUnderstood
         }
-        let covered = edits.compactMap(\.underDigest)
-        guard !covered.isEmpty else {
+        let parts = draft.edits.compactMap(\.underDigest)
+        let landing = draft.landing.flatMap { page in
+            digest.regions.contains { $0.overlaps(page) } ? page : nil
+        }
+        let covered = parts + (landing.map { [$0] } ?? [])
+        let rest = try PurgatoryDigestEdits.regions(of: digest, without: parts, or: landing)
+        let moves = draft.edits.filter(\.isMove)
+        guard !covered.isEmpty || !moves.isEmpty else {
             self.edits = []
             isDigestUnfound = false
             return
         }
-        let rest = digest.regions.filter { !covered.contains($0) }
-        guard !rest.isEmpty, rest.count == digest.regions.count - covered.count,
-            !rest.contains(where: { region in covered.contains { $0.overlaps(region) } })
-        else { throw .digestNotUnderstood }
-        var changes = [Edit(of: PurgatoryDigestEdits.table(of: rest), at: digest.table)]
-        if let found = digest.found {
+        let moved = rest.map { region in
+            moves.first { $0.replaced == region }?.range ?? region
+        }
+        var changes = [Edit(of: RegionTable.encoded(moved), at: digest.table)]
+        if !covered.isEmpty, let found = digest.found {
             // It was computed without exactly the parts that are now taken out.
             guard Set(found.edited) == Set(covered) else { throw .digestNotUnderstood }
             changes.append(Edit(of: found.withoutEdited, at: found.place))
         }
         self.edits = changes
-        isDigestUnfound = digest.found == nil
+        isDigestUnfound = !covered.isEmpty && digest.found == nil
     }
 
-    /// The bytes of a table of regions.
-    private static func table(of regions: [AddressRange]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        for region in regions {
-            bytes.append(littleEndian: region.start)
-            bytes.append(littleEndian: region.byteCount)
+    /// What is left of a digest's regions without whole `parts` of the image and without a page of one.
+    private static func regions(
+        of digest: PurgatoryDigest, without parts: [AddressRange], or landing: AddressRange?
+    ) throws(PatchObstacle) -> [AddressRange] {
+        let rest = digest.regions.filter { !parts.contains($0) }
+        guard !rest.isEmpty, rest.count == digest.regions.count - parts.count,
+            !rest.contains(where: { region in parts.contains { $0.overlaps(region) } })
+        else { throw .digestNotUnderstood }
+        guard let landing else { return rest }
+        let split = rest.flatMap { region in
+            AddressRanges([region]).subtracting(AddressRanges([landing])).ranges
         }
-        return bytes + [UInt8](repeating: 0, count: RegionTable.byteCount - bytes.count)
-    }
-}
-
-extension Edit {
-    /// Writes bytes at an address, and leaves what is around them.
-    fileprivate init(of bytes: [UInt8], at address: UInt64) {
-        self.init(
-            range: AddressRange(start: address, end: address + UInt64(bytes.count)), bytes: bytes,
-            isSegment: false, underDigest: nil)
+        guard split.count <= RegionTable.capacity,
+            split.reduce(0, { $0 + $1.byteCount }) + landing.byteCount
+                == rest.reduce(0, { $0 + $1.byteCount })
+        else { throw .digestNotUnderstood }
+        return split
     }
 }

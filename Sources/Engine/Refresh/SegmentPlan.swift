@@ -57,7 +57,7 @@ struct SegmentPlan: Equatable {
 
     /// The parts of an image that no edit replaces as a whole.
     static func untouched(of image: ResidentImage, by edits: [Edit]) -> [AddressRange] {
-        let replaced = Set(edits.filter(\.isSegment).map(\.range.start))
+        let replaced = Set(edits.filter(\.isSegment).map { ($0.replaced ?? $0.range).start })
         return image.parts.map(\.range).filter { !replaced.contains($0.start) }
     }
 
@@ -80,12 +80,15 @@ extension AddressRange {
 }
 
 extension ResidentImage {
-    /// Whether the pages that the kernel took for itself are outside all parts of the image.
-    func sparesItsParts(in hole: AddressRange) -> Bool {
-        let end = min(kimage.controlPage, hole.end)
+    /// Whether the pages that the kernel took for itself are outside all parts of the image, as far as
+    /// `rules` say that it writes them.
+    func sparesItsParts(in hole: AddressRange, by rules: Architecture.Patching? = nil) -> Bool {
         let listed = AddressRanges(kimage.segments.map(\.range))
-        let taken = AddressRanges([AddressRange(start: hole.start, end: end)]).subtracting(listed)
         let unlisted = AddressRanges(parts.map(\.range)).subtracting(listed)
-        return taken.intersection(unlisted).isEmpty
+        let end = min(kimage.controlPage, hole.end)
+        let written =
+            rules?.written?(listed, hole)
+            ?? AddressRanges([AddressRange(start: hole.start, end: end)]).subtracting(listed)
+        return written.intersection(unlisted).isEmpty
     }
 }

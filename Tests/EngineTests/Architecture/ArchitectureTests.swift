@@ -14,7 +14,7 @@ import Testing
             [one.imagesGoStale, one.patching != nil, one.bootData != nil]
                 .map { $0 ? "y" : "n" }.joined()
         }
-        #expect(table == ["yyy", "yny", "ynn", "nnn", "ynn", "ynn"])
+        #expect(table == ["yyy", "yyy", "ynn", "nnn", "ynn", "ynn"])
     }
 
     @Test func numbersAreThoseOfTheSystemCall() {
