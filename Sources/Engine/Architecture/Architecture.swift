@@ -19,6 +19,8 @@ package struct Architecture: Sendable {
     var listedReserve = ListedReserve.nothing
     /// Whose purgatory checks the digest at a crash.
     var digestCheck = DigestCheck.always
+    /// Whether an image can be found by what it holds, if the kernel does not tell where it keeps it.
+    var imagesAreFoundByContents = false
     /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not
     /// known how.
     var bootData: (@Sendable (Segment, Kcore) throws(Unknowable) -> BootData?)?

@@ -19,6 +19,7 @@ extension Architecture {
             name: "ppc64le", number: 21,
             ramOutsideDumps: AddressRanges([AddressRange(start: 0, end: 64 << 10)]),
             listedReserve: .anything, digestCheck: .onlyInImages(of: .program),
+            imagesAreFoundByContents: true,
             bootData: { segment, kcore throws(Unknowable) in
                 try POWERDeviceTree.bootData(segment, in: kcore)
             },

@@ -111,7 +111,9 @@ package struct Audit {
     ) throws(Unknowable) -> (Fact<Finding>, DigestWork?) {
         // Not `??`: it would widen the type of the error.
         let layout =
-            if let known = self.layout { known } else { try KernelLayout(of: root) }
+            if let known = self.layout { known } else {
+                try KernelLayout(of: root, on: architecture)
+            }
         self.layout = layout
         let (finding, work, count) = try Kcore.observe(below: root) {
             (kcore) throws(Unknowable) -> (Finding, DigestWork?, UInt64) in
@@ -141,6 +143,8 @@ package struct Audit {
             }
             return (.image(image), work)
         case .broken(let reason):
+            // It need not be the image that is loaded.
+            guard !kimage.isFoundByContents else { throw Unknowable(reason) }
             return (.broken(because: reason), nil)
         }
     }
@@ -204,6 +208,12 @@ extension Audit.Report {
     /// Takes over what is known now of the digest of the image that was found.
     mutating func accept(_ work: DigestWork) {
         guard case .known(.image(let image)) = finding, let outcome = work.outcome else { return }
+        if image.kimage.isFoundByContents, outcome.integrity == .mismatch {
+            finding = .unknown(
+                because: "what looks like a crash image in reserved memory may be the remains of"
+                    + " another one: its digest does not match")
+            return
+        }
         let parts = work.roles.parts(
             listed: image.kimage.segments.map(\.range), covered: outcome.digest?.regions ?? [])
         finding = .known(.image(image.with(outcome.digest, outcome.integrity, parts: parts)))

@@ -5,20 +5,40 @@
 /// It is read from the kernel itself and not tabulated by version. Finding it means reading some 10
 /// MB, and it is valid until the next boot, so keep it that long.
 package struct KernelLayout: Hashable, Codable {
-    /// The address of `kexec_crash_image`, the pointer to the loaded image.
-    let pointer: UInt64
-    /// The layout of `struct kimage`.
-    let image: Kimage.Layout
+    /// The address of `kexec_crash_image`, the pointer to the loaded image; `nil` if the image is found
+    /// by what it holds.
+    let pointer: UInt64?
+    /// The layout of `struct kimage`; `nil` in the same case.
+    let image: Kimage.Layout?
 
     /// The most type information that is read, in bytes; kernels of today have 4 to 8 MiB.
     private static let largestBTF = 64 << 20
 
-    /// Asks the kernel below `root`.
+    /// Asks the kernel below `root`, which need not answer if images on its architecture can be found by
+    /// what they hold.
     ///
+    /// Whoever changes an image must know whether the kernel does, too, and without the layout only the
+    /// absence of that feature tells.
     /// - Throws: Why it cannot be known.
-    package init(of root: SystemRoot) throws(Unknowable) {
+    package init(
+        of root: SystemRoot, on architecture: Architecture = .current
+    ) throws(Unknowable) {
+        if architecture.imagesAreFoundByContents,
+            !root.has("/sys/devices/system/memory/crash_hotplug"),
+            !root.has("/sys/devices/system/cpu/crash_hotplug"),
+            try !KernelLayout.isTold(below: root)
+        {
+            (image, pointer) = (nil, nil)
+            return
+        }
         image = try KernelLayout.image(below: root)
         pointer = try KernelSymbols.address(of: "kexec_crash_image", below: root)
+    }
+
+    /// Whether the kernel tells its types and its variables.
+    private static func isTold(below root: SystemRoot) throws(Unknowable) -> Bool {
+        guard root.has("/sys/kernel/btf/vmlinux") else { return false }
+        return try KernelSymbols.find("kexec_crash_image", below: root) != nil
     }
 
     private static func image(below root: SystemRoot) throws(Unknowable) -> Kimage.Layout {

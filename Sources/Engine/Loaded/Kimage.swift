@@ -35,6 +35,10 @@ package struct Kimage: Hashable {
     /// feature.
     package let kernelKeepsUp: Bool?
 
+    /// Whether it is no list of the kernel's, but what was found in reserved memory; then it may be the
+    /// remains of another image, until its digest says otherwise.
+    private(set) var isFoundByContents = false
+
     /// KEXEC_TYPE_CRASH of include/linux/kexec.h.
     private static let crash: UInt64 = 1
 
@@ -83,6 +87,19 @@ package struct Kimage: Hashable {
     }
 }
 
+extension Kimage {
+    /// What a program has loaded whose parts were found by what they hold.
+    init(foundByContents parts: [AddressRange], entry: UInt64, controlPage: UInt64) {
+        self.entry = entry
+        self.controlPage = controlPage
+        segments = parts.map { Segment(range: $0, bufferSize: $0.byteCount) }
+        loader = .program
+        // Kernels with this feature tell their types.
+        kernelKeepsUp = nil
+        isFoundByContents = true
+    }
+}
+
 extension Kimage.Segment {
     /// Decodes the `struct kexec_segment` at the start of `bytes`, or returns `nil` if it is
     /// invalid.
@@ -104,13 +121,16 @@ extension Kimage {
     static func loaded(
         in kcore: Kcore, laidOut layout: KernelLayout, within reserved: AddressRanges
     ) throws(Unknowable) -> Kimage? {
-        let first = try bytes(in: kcore, laidOut: layout)
-        let second = try bytes(in: kcore, laidOut: layout)
+        guard let list = layout.image, let pointer = layout.pointer else {
+            return try DeviceTreeImage.find(in: kcore, within: reserved)
+        }
+        let first = try bytes(in: kcore, at: pointer, laidOut: list)
+        let second = try bytes(in: kcore, at: pointer, laidOut: list)
         guard first?.address == second?.address, first?.bytes == second?.bytes else {
             throw Kimage.replaced
         }
         guard let first else { return nil }
-        var kimage = try Kimage(first.bytes, laidOut: layout.image, within: reserved)
+        var kimage = try Kimage(first.bytes, laidOut: list, within: reserved)
         kimage.address = first.address
         return kimage
     }
@@ -121,10 +141,10 @@ extension Kimage {
 
     /// The structure's address and its bytes; `nil` if the pointer to it is null.
     private static func bytes(
-        in kcore: Kcore, laidOut layout: KernelLayout
+        in kcore: Kcore, at pointer: UInt64, laidOut layout: Layout
     ) throws(Unknowable) -> (address: UInt64, bytes: [UInt8])? {
-        let pointer = try kcore.bytes(8, atVirtual: layout.pointer)
+        let pointer = try kcore.bytes(8, atVirtual: pointer)
         guard let address = pointer.double(at: 0), address != 0 else { return nil }
-        return (address, try kcore.bytes(layout.image.byteCount, atVirtual: address))
+        return (address, try kcore.bytes(layout.byteCount, atVirtual: address))
     }
 }

@@ -97,7 +97,7 @@ struct Patch {
     /// header, without what kexec-tools' says about the first MiB.
     static func flags(for kimage: Kimage, laidOut layout: KernelLayout) -> [UInt] {
         guard kimage.kernelKeepsUp == true else { return [0] }
-        let hasNewField = layout.image.hotplugSupport != nil
+        let hasNewField = layout.image?.hotplugSupport != nil
         return hasNewField ? [hotplug, formerHotplug] : [formerHotplug, hotplug]
     }
 

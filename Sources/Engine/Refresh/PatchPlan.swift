@@ -36,7 +36,10 @@ struct PatchPlan: Equatable {
         let digest = try PurgatoryDigestEdits(for: image, besides: draft)
         edits = draft.edits + digest.edits
         landing = draft.landing
-        isDigestUnfound = digest.isDigestUnfound
+        // The digest also proves that what was found by its contents is an image at all.
+        isDigestUnfound =
+            digest.isDigestUnfound
+            || image.kimage.isFoundByContents && image.integrity != .verified
         // It is found by computing it, and it covers what nobody can read.
         if isDigestUnfound && image.hidesTargetKeys { throw .digestNotUnderstood }
         if let listed = draft.copies {

@@ -32,6 +32,8 @@ struct POWERMachine {
     /// The cores that the running machine has, each with its threads as the firmware numbers them.
     var cores: [[UInt32]] = [[0], [8]]
     var ram = [AddressRange(start: 0, end: 0x4000_0000)]
+    /// Whether the kernel tells its types and where it keeps the list of an image's parts.
+    var isListed = true
     /// What the kernel says of the size of its hashed page table; `nil` if it has none.
     var pageTableOrder: Int?
 

@@ -21,7 +21,7 @@ extension POWERMachine {
         let cpus = "/sys/devices/system/cpu"
         let machine = try RecordedMachine([
             "/proc/iomem": lines.joined(),
-            "/proc/kallsyms": "c000000002000040 B kexec_crash_image\n",
+            "/proc/kallsyms": isListed ? "c000000002000040 B kexec_crash_image\n" : "",
             "/sys/kernel/vmcoreinfo": "0x\(String(POWERMachine.kernelNote, radix: 16)) 1024\n",
             "/sys/kernel/kexec_crash_loaded": "1\n",
             "\(cpus)/possible": "0-3\n",
@@ -38,7 +38,9 @@ extension POWERMachine {
         }
         try recordTree(in: machine)
         _ = try machine.file("/proc/kcore", Data(kcore))
-        _ = try machine.file("/sys/kernel/btf/vmlinux", Data(SyntheticTypes.kernel()))
+        if isListed {
+            _ = try machine.file("/sys/kernel/btf/vmlinux", Data(SyntheticTypes.kernel()))
+        }
         return machine
     }
 
