@@ -8,7 +8,7 @@ import Glibc
 
 /// The parsers of what the kernel, reserved memory or a configuration gives.
 enum FuzzTarget: String, CaseIterable {
-    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell, tree
+    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell, tree, contents
 
     /// The one that the environment names.
     static let chosen: FuzzTarget = {
@@ -48,6 +48,8 @@ enum FuzzTarget: String, CaseIterable {
             feedShell(bytes)
         case .tree:
             feedTree(bytes)
+        case .contents:
+            feedContents(bytes)
         }
     }
 
@@ -104,6 +106,45 @@ enum FuzzTarget: String, CaseIterable {
                 _ = (property.text, property.number, property.words)
             }
         }
+        writeTree(tree)
+    }
+
+    /// What is written says the same, with the same CPUs put in again.
+    private func writeTree(_ tree: DeviceTree) {
+        let room = 1 << 20
+        guard let written = try? tree.encoded(in: room) else { return }
+        precondition(written.count == room)
+        guard let again = try? DeviceTree(written) else { fatalError("it cannot be read again") }
+        precondition((try? again.encoded(in: room)) == written)
+        precondition(again.reservations == tree.reservations)
+        var other = tree
+        let cpus = tree.root.child("cpus")?.children.filter(\.isProcessor) ?? []
+        other.root.replaceProcessors(
+            by: FirmwareDescription(processors: cpus, pageTableOrder: 26))
+        let header = AddressRange(start: 0x3300_0000, end: 0x3301_0000)
+        other.reserve(header, insteadOf: tree.reservations.first ?? header)
+        precondition(AddressRanges(other.reservations).contains(header))
+        try? other.name(header.start)
+        _ = try? other.encoded(in: room)
+        _ = try? POWERPlaces.firmware(in: tree)
+    }
+
+    /// All that is found lies in the memory that was searched.
+    private func feedContents(_ bytes: [UInt8]) {
+        let base: UInt64 = 0x3300_0000
+        let memory = bytes + [UInt8](repeating: 0, count: 16384 - min(bytes.count, 8192))
+        let range = AddressRange(start: base, end: base + UInt64(memory.count))
+        let found = try? DeviceTreeImage.find(within: AddressRanges([range])) {
+            count, address throws(Unknowable) in
+            guard address >= base, Int(address - base) + count <= memory.count else {
+                throw Unknowable("beyond")
+            }
+            return Array(memory[Int(address - base)..<Int(address - base) + count])
+        }
+        guard let found else { return }
+        precondition(range.holds(found.entry))
+        precondition(
+            AddressRanges(found.segments.map(\.range)).subtracting(AddressRanges([range])).isEmpty)
     }
 
     private func feedImage(_ bytes: [UInt8]) {

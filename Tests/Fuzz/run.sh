@@ -10,7 +10,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(iomem kallsyms kcore types header regions image parameters shell tree)
+((${#targets[@]})) || targets=(iomem kallsyms kcore types header regions image parameters shell tree contents)
 build=.build/fuzz
 program=$build/fuzz
 # A crash must end the process, not wait for somebody to look at it.
