@@ -10,6 +10,26 @@ ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
 SWIFT ?= swift
 SWIFT_FLAGS ?=
 STRIP ?= strip
+# The architecture that is built for, by Debian's name for it: this machine's, or another one whose
+# binutils are named here.
+HERE := $(shell dpkg --print-architecture 2>/dev/null)
+ARCH ?= $(HERE)
+BINUTILS_ppc64el := powerpc64le-linux-gnu
+BINUTILS_arm64 := aarch64-linux-gnu
+# Where the program is built, what runs it here, and what all that takes.
+BUILT := .build/release
+RUN :=
+PACKAGES :=
+ifneq ($(ARCH),$(HERE))
+ifndef BINUTILS_$(ARCH)
+$(error ARCH is $(ARCH), but there is no cross-building for it: ppc64el and arm64 are known)
+endif
+SWIFT := packaging/cross/swift $(ARCH)
+BUILT := .build/$(ARCH)/release
+STRIP := $(BINUTILS_$(ARCH))-strip
+RUN := packaging/cross/run $(ARCH)
+PACKAGES := binutils-$(BINUTILS_$(ARCH))
+endif
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # No library is looked for beside the program, which runs as root.
@@ -21,15 +41,15 @@ TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-libra
 
 .DEFAULT_GOAL := help
 .PHONY: help dependencies build payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
-    matrix soak chaos faults prove costs bench \
+    test-power test-arm64 matrix soak chaos faults prove costs bench \
     fuzz fuzz-long install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
-    selinux pictures recording clean
+    selinux pictures recording clean here test-elsewhere
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 dependencies: ## Install the Debian packages that building and testing take
-	@.ci/dependencies
+	@.ci/dependencies $(PACKAGES)
 
 build: dependencies ## Build the daemon as it ships: optimised, with a static Swift runtime
 	@$(MAKE) --no-print-directory compile
@@ -48,11 +68,12 @@ check: lint test-unit payload ## Check what a change may have broken, in three m
 	$(TEST) --filter 'GuestTests.GrowthTests.*refreshes'
 
 lint: dependencies ## Check format, house rules, shell scripts and the systemd unit
-	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
+	$(SWIFT) format lint --strict --recursive Sources Tests packaging Package.swift
 	.ci/house-rules
 	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests \
 	    .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
-	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh debian/kdump-hotplugd.p* \
+	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh packaging/cross/*.sh \
+	    packaging/cross/run packaging/cross/swift packaging/cross/test debian/kdump-hotplugd.p* \
 	    debian/tests/check debian/tests/hotplug \
 	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh Tests/Prove/open/*.sh
 	.ci/unit
@@ -63,6 +84,17 @@ test-unit: dependencies ## Run the tests that need no guest
 	@$(MAKE) --no-print-directory check-engine
 	$(SUDO) $(TEST) --filter DaemonTests --skip MockedUeventsTests
 	umockdev-wrapper $(TEST) --filter MockedUeventsTests
+
+# Not part of `make test`: making an SDK takes longer than a push should.
+test-power: ## Run the engine's unit tests for POWER under emulation, and check its package; the first time ten minutes more
+	@$(MAKE) --no-print-directory test-elsewhere ARCH=ppc64el
+
+test-arm64: ## The same for arm64
+	@$(MAKE) --no-print-directory test-elsewhere ARCH=arm64
+
+test-elsewhere: deb
+	packaging/check $(ARCH)
+	.ci/tests packaging/cross/test $(ARCH)
 
 # Those that need no root, no journal and no guest: packages run them when they are built.
 check-engine:
@@ -146,7 +178,7 @@ test-guest: deb payload ## Resume, hot-plug and crash real kernels
 
 # The unit and the mask script name the places where this puts things; another PREFIX rewrites them.
 install: ## Install what `make build` built, below DESTDIR and PREFIX
-	install -D -m 0755 .build/release/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
+	install -D -m 0755 $(BUILT)/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	$(STRIP) $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
 	    udev/mask-reload-rules systemd/share-load-lock
@@ -167,16 +199,20 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	    >$(DESTDIR)$(PREFIX)/share/man/man8/kdump-hotplugd.8
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 	    $(DESTDIR)$(ZSH_COMPLETIONS) $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	umask 022; complete='.build/release/kdump-hotplugd --generate-completion-script'; \
+	umask 022; complete='$(RUN) $(BUILT)/kdump-hotplugd --generate-completion-script'; \
 	$$complete bash | sed '1{/^#!/d}' >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/kdump-hotplugd && \
 	$$complete zsh >$(DESTDIR)$(ZSH_COMPLETIONS)/_kdump-hotplugd && \
 	$$complete fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/kdump-hotplugd.fish
 
-deb: build ## Make a Debian package of it: .build/deb/kdump-hotplugd_*.deb
-	packaging/deb/make.sh
+deb: build ## Make a Debian package of it: .build/deb/kdump-hotplugd_*.deb; with ARCH=ppc64el or ARCH=arm64 one for that
+	packaging/deb/make.sh $(ARCH)
 
-rpm: build ## Make an RPM package of it: .build/rpm/kdump-hotplugd-*.rpm
+rpm: here build ## Make an RPM package of it: .build/rpm/kdump-hotplugd-*.rpm
 	packaging/rpm/make.sh
+
+# What is made of this machine's own build only.
+here:
+	@test '$(ARCH)' = '$(HERE)' || { echo 'There is only a Debian package for $(ARCH): make deb' >&2; exit 1; }
 
 test-packages: deb rpm ## Check what is in the packages, and let lintian look at one
 	packaging/check

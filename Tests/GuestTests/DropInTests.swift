@@ -119,7 +119,9 @@ extension GuestTests {
         }
 
         private func install(_ guest: Machine) throws {
-            try guest.expect("apt-get install -qq /payload/kdump-hotplugd_*.deb")
+            // Beside it there may be those of other architectures.
+            try guest.expect(
+                "apt-get install -qq /payload/kdump-hotplugd_*_$(dpkg --print-architecture).deb")
             #expect(try guest.expect("systemctl is-active kdump-hotplugd") == "active")
         }
 
