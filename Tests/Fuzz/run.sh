@@ -1,9 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Fuzzes every parser for a bounded time: run.sh [SECONDS-EACH [TARGET...]], 60 s each by default.
-# What a run learns stays in .build/fuzz/corpus, so that the next one begins where it ended; an input
-# that crashes a parser stays in .build/fuzz/crashes, and becomes a fixture of the unit tests.
+# Fuzzes every parser for a bounded time: run.sh [SECONDS-EACH [TARGET...]], 60 s each by default; or,
+# with FUZZ_RUNS=N, until each has had N inputs.
+#
+# It begins with Tests/Fuzz/corpus.tar.xz, what earlier runs have learnt. What this one learns stays in
+# .build/fuzz/corpus, so that the next one begins where it ended; an input that crashes a parser stays in
+# .build/fuzz/crashes, and becomes a fixture of the unit tests. report.py makes a small corpus of it.
 
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
@@ -13,6 +16,8 @@ targets=("$@")
 ((${#targets[@]})) || targets=(iomem kallsyms kcore types header regions image parameters shell tree contents)
 build=.build/fuzz
 program=$build/fuzz
+limit=-max_total_time=$seconds
+[[ -z ${FUZZ_RUNS:-} ]] || limit=-runs=$FUZZ_RUNS
 # A crash must end the process, not wait for somebody to look at it.
 export SWIFT_BACKTRACE=enable=no
 
@@ -27,7 +32,8 @@ if [[ ! -x $program || -n $newest ]]; then
         -I Sources/CKexec -I Sources/COpenSSL "${sources[@]}" Tests/Fuzz/Fuzz.swift -o "$program"
 fi
 
-# The first inputs: what the unit tests have of real ones, and this machine's own files.
+# The first inputs: what earlier runs have learnt, real ones, and this machine's own files.
+[[ -d $build/corpus ]] || { mkdir -p "$build/corpus" && tar -xf Tests/Fuzz/corpus.tar.xz -C "$build/corpus"; }
 seed() {
     local corpus=$build/corpus/$1 file
     mkdir -p "$corpus"
@@ -43,8 +49,8 @@ seed() {
 status=0
 for target in "${targets[@]}"; do
     seed "$target"
-    printf '[fuzz] %s: %s s\n' "$target" "$seconds"
-    FUZZ_TARGET=$target "$program" "$build/corpus/$target" -max_total_time="$seconds" \
+    printf '[fuzz] %s: %s\n' "$target" "$limit"
+    FUZZ_TARGET=$target "$program" "$build/corpus/$target" "$limit" \
         -max_len=8192 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
         -artifact_prefix="$build/crashes/$target-" >"$build/$target.log" 2>&1 || {
         status=1
