@@ -47,6 +47,14 @@ extension POWERPatch {
         } catch {
             needed = error.needed
         }
+        return try movedTreeEdits(new, needed: needed, isCovered: isCovered, &places)
+    }
+
+    /// Puts a tree that takes `needed` bytes in another place, and says so in purgatory.
+    private func movedTreeEdits(
+        _ tree: DeviceTree, needed: Int, isCovered: Bool, _ places: inout POWERPlaces?
+    ) throws(PatchObstacle) -> [Edit] {
+        var new = tree
         guard let word = purgatory.place(of: treeRange.start) else {
             throw .imageNotUnderstood(
                 because: "where its purgatory has the address of the device tree is not certain")
@@ -78,6 +86,7 @@ extension POWERPatch {
         }
     }
 
+    /// Takes room for a part that moves, of what is free beside the image and the firmware.
     func take(
         _ size: UInt64, alignedTo alignment: UInt64, for what: String,
         _ places: inout POWERPlaces?
