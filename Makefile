@@ -132,7 +132,7 @@ faults: payload ## Fail every system call of a refresh in every way it can fail,
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_FAULTS=all $(TEST) --filter GuestTests.FaultTests
 
-chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and some of its peers': two hours
+chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and a fifth of that with each peer: two hours
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --build-tests
 	mkdir -p .build && echo kernel,way,crashes,captured,complete,locked >.build/chaos.csv
