@@ -18,6 +18,7 @@ BINUTILS_ppc64el := powerpc64le-linux-gnu
 BINUTILS_arm64 := aarch64-linux-gnu
 # Where the program is built, what runs it here, and what all that takes.
 BUILT := .build/release
+PAYLOAD := .build/payload
 RUN :=
 PACKAGES :=
 ifneq ($(ARCH),$(HERE))
@@ -26,6 +27,7 @@ $(error ARCH is $(ARCH), but there is no cross-building for it: ppc64el and arm6
 endif
 SWIFT := packaging/cross/swift $(ARCH)
 BUILT := .build/$(ARCH)/release
+PAYLOAD := .build/payload-$(ARCH)
 STRIP := $(BINUTILS_$(ARCH))-strip
 RUN := packaging/cross/run $(ARCH)
 PACKAGES := binutils-$(BINUTILS_$(ARCH))
@@ -110,8 +112,8 @@ test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer an
 
 # What guests install is what a package would: they never see the build folder.
 payload: build
-	@rm -rf .build/payload
-	@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/.build/payload
+	@rm -rf $(PAYLOAD)
+	@$(MAKE) --no-print-directory install DESTDIR=$(CURDIR)/$(PAYLOAD)
 
 # Not part of `make test`: no kernel of Debian's has these keys, so one is built.
 test-keys: payload ## Try what needs a kernel of our own: keys of an encrypted dump target; the first time 40 minutes

@@ -16,7 +16,10 @@ private func write(_ bytes: [UInt8]) {
     var sent = 0
     while sent < bytes.count {
         let count = bytes[sent...].withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
-        guard count > 0 || errno == EINTR || errno == EAGAIN else { exit(1) }
+        guard count > 0 || errno == EINTR || errno == EAGAIN else {
+            perror("guest-probe: write returned \(count)")
+            exit(1)
+        }
         sent += max(count, 0)
     }
 }

@@ -31,7 +31,9 @@ struct Marking {
                 if range.contains(address) { wanted.append(page) } else { others.append(page) }
             }
         }
-        for page in others { munmap(page, MarkedPage.size) }
+        for page in others where Int(bitPattern: page) % PageMap.pageSize == 0 {
+            munmap(page, PageMap.pageSize)
+        }
         guard wanted.count >= count else { throw .tooFewPages(wanted.count) }
         return try fill(wanted, map)
     }
@@ -73,6 +75,6 @@ struct Marking {
     }
 
     private func availableMemory() -> Int {
-        sysconf(CInt(_SC_AVPHYS_PAGES)) * MarkedPage.size
+        sysconf(CInt(_SC_AVPHYS_PAGES)) * PageMap.pageSize
     }
 }

@@ -8,6 +8,10 @@ import Testing
 @Suite(.told) enum GuestTests {
     /// Made once for all of them.
     static let image = Result { try GuestImage.prepare() }
+    /// The same for guests on POWER.
+    private static let powerImage = Result {
+        try GuestImage.prepare(for: .pseries, whole: Cell.isFull)
+    }
 
     /// How many pages are marked at least where a dump is searched for them.
     static let marked = 4_096
@@ -19,8 +23,9 @@ import Testing
         _ kernel: Kernel, _ beginning: Beginning,
         _ adjust: (inout MachineSettings) -> Void = { _ in }
     ) throws -> Machine {
-        var settings = MachineSettings(kernel, payload: Machine.payload)
+        var settings = MachineSettings(kernel, payload: Machine.payload(for: kernel.platform))
         adjust(&settings)
+        let image = kernel.platform == .pseries ? powerImage : image
         return try store.machine(settings, image.get(), beginning)
     }
 
@@ -46,8 +51,10 @@ import Testing
     }
 
     /// Crashes a guest and returns its dump.
-    static func crash(_ guest: Machine, looking marks: Marks? = nil) throws -> Vmcore {
-        let dump = try guest.crash(looking: marks)
+    static func crash(
+        _ guest: Machine, on processor: Int? = nil, looking marks: Marks? = nil
+    ) throws -> Vmcore {
+        let dump = try guest.crash(on: processor, looking: marks)
         print("[guest] \(guest.settings.kernel): dump in \(dump.captureTime.inSeconds) s")
         return dump
     }

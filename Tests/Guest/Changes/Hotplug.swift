@@ -6,10 +6,11 @@ import Foundation
 extension Machine {
     /// Plugs in a DIMM and returns where it lies in physical memory.
     ///
-    /// With `waiting` it returns when the guest has all of it online, else when QEMU has plugged it.
+    /// With `waiting` it returns when the guest has all of it online, else when QEMU has plugged it. QEMU
+    /// chooses the place if there is no `address`.
     @discardableResult
     package func hotAdd(
-        megabytes: Int, id: String, waiting: Bool = true
+        megabytes: Int, id: String, at address: UInt64? = nil, waiting: Bool = true
     ) throws(GuestError) -> Range<UInt64> {
         try control(
             "object-add",
@@ -18,8 +19,9 @@ extension Machine {
                 // Most of a big DIMM is never touched: it may be bigger than this machine.
                 "reserve": false,
             ])
-        try control(
-            "device_add", ["driver": "pc-dimm", "id": id, "memdev": "backend-\(id)"])
+        var device: [String: Any] = ["driver": "pc-dimm", "id": id, "memdev": "backend-\(id)"]
+        if let address { device["addr"] = address }
+        try control("device_add", device)
         let place = try place(of: id)
         guard waiting else { return place }
         let deadline = Deadline(in: Self.patience)
@@ -69,12 +71,7 @@ extension Machine {
     /// Plugs in a CPU, and returns when QEMU has; see ``hotAddCPU``.
     func plugProcessor(socket: Int, thread: Int = 0) throws(GuestError) {
         try control(
-            "device_add",
-            [
-                "driver": "qemu64-x86_64-cpu",
-                "id": thread == 0 ? "cpu-\(socket)" : "cpu-\(socket)-\(thread)",
-                "socket-id": socket, "core-id": 0, "thread-id": thread,
-            ])
+            "device_add", settings.kernel.platform.machine.processor(core: socket, thread: thread))
     }
 
     /// Plugs out the CPU of a socket, and returns when the guest has let go of it.
@@ -87,8 +84,12 @@ extension Machine {
 
     /// The numbers of the CPUs that the guest has, online or not.
     package func processors() throws(GuestError) -> Set<Int> {
-        let names = try expect("cd /sys/devices/system/cpu && echo cpu[0-9]*")
-        return Set(names.split(separator: " ").compactMap { Int($0.dropFirst(3)) })
+        let list = try expect("cat /sys/devices/system/cpu/present")
+        return Set(
+            list.split(separator: ",").flatMap { run in
+                let ends = run.split(separator: "-").compactMap { Int($0) }
+                return (ends.first ?? 0)...(ends.last ?? -1)
+            })
     }
 
     private func place(of id: String) throws(GuestError) -> Range<UInt64> {

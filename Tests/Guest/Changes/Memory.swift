@@ -28,20 +28,18 @@ extension Machine {
         try ranges(named: "System RAM")
     }
 
-    /// The memory reserved for the crash kernel, as the guest's `/proc/iomem` has it.
+    /// The memory reserved for the crash kernel, as the guest's kernel tells it.
     package func reservedMemory() throws(GuestError) -> [Range<UInt64>] {
-        try ranges(named: "Crash kernel")
+        try settings.kernel.platform.machine.reservedMemory(of: self)
     }
 
     /// The memory that a dump must have, and all that it may have: System RAM without what is
     /// reserved for the crash kernel, and without the first MiB.
     package func memoryToDump() throws(GuestError) -> [Range<UInt64>] {
-        let map = try expect("cat /proc/iomem")
-        return try Self.ranges(named: "System RAM", in: map)
-            .subtracting(Self.ranges(named: "Crash kernel", in: map)).aboveLegacy
+        try systemMemory().subtracting(reservedMemory()).aboveLegacy
     }
 
-    private func ranges(named name: String) throws(GuestError) -> [Range<UInt64>] {
+    func ranges(named name: String) throws(GuestError) -> [Range<UInt64>] {
         try Self.ranges(named: name, in: expect("cat /proc/iomem"))
     }
 

@@ -2,34 +2,43 @@
 
 /// Crashing a guest, and asking its capture kernel what the dump holds.
 extension Machine {
-    /// The command line that a capture kernel needs here.
-    ///
-    /// Without `acpi_no_memhotplug` it takes a hot-added DIMM for its own memory, and reading the
-    /// DIMM from `/proc/vmcore` then fails.
-    package static let captureCommandLine =
-        "console=ttyS0 nr_cpus=1 reset_devices irqpoll acpi_no_memhotplug panic=1 "
-        + MachineSettings.kernelQuirk
+    /// The command line that a capture kernel needs on a PC.
+    package static let captureCommandLine = PC.captureCommandLine
 
     /// Loads the crash kernel by hand, as a distribution's script would, with kexec-tools.
     ///
     /// `systemCall` is kexec's option for the system call: `-s` the kernel's own loader, `-c` kexec's.
     package func loadCrashKernel(
-        commandLine: String = captureCommandLine, systemCall: String = "-s"
+        commandLine: String? = nil, systemCall: String = "-s", program: String = "kexec"
     ) throws(GuestError) {
         try expect(
             """
-            kexec \(systemCall) -p /boot/vmlinuz-$(uname -r) \
-            --initrd=\(GuestImage.captureInitrd) --command-line='\(commandLine)'
+            \(program) \(systemCall) -p \(captureKernel) \
+            --initrd=\(GuestImage.captureInitrd) --command-line='\(commandLine ?? captureCommandLine)'
             """)
     }
 
+    /// The command line that a capture kernel needs on this machine.
+    package var captureCommandLine: String { settings.kernel.platform.machine.captureCommandLine }
+
+    /// The running kernel's own file, as the guest's shell finds it.
+    package var captureKernel: String { settings.kernel.platform.machine.kernelFile }
+
     /// Crashes the guest, and returns its dump; the guest is of no use afterwards.
+    ///
+    /// With a `processor` it is that CPU that crashes.
     package func crash(
-        looking marks: Marks? = nil, within time: Duration = patience
+        on processor: Int? = nil, looking marks: Marks? = nil, within time: Duration = patience
     ) throws(GuestError) -> Vmcore {
-        try refuseUnstartedCPUs()
-        try agent.start("echo c >/proc/sysrq-trigger")
+        try startCrash(on: processor)
         return try dump(looking: marks, within: time)
+    }
+
+    /// Crashes the guest, and does not wait for anything.
+    package func startCrash(on processor: Int? = nil) throws(GuestError) {
+        try refuseUnstartedCPUs()
+        let place = processor.map { "taskset -p -c \($0) $BASHPID >/dev/null; " } ?? ""
+        try agent.start(place + "echo c >/proc/sysrq-trigger")
     }
 
     /// Returns the dump of a guest that crashes, or is about to, by itself.

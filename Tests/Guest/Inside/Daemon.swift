@@ -7,7 +7,12 @@ import Foundation
 /// What is installed is the payload that `make install` laid out, so the guests run what ships.
 extension Machine {
     /// What `make install` laid out for guests.
-    package static let payload = Repository.path(".build/payload")
+    package static let payload = payload(for: .pc)
+
+    /// The same for guests of any kind of machine.
+    package static func payload(for platform: Platform) -> String {
+        Repository.path(".build/payload" + platform.machine.payloadSuffix)
+    }
 
     /// Where `make deb` leaves the Debian package, for guests that are a whole system.
     package static let packages = Repository.path(".build/deb")
@@ -23,16 +28,16 @@ extension Machine {
 
     /// Writes the daemon's settings; what is left out is the capture kernel of the tests.
     package func configureDaemon(
-        kernel: String = "/boot/vmlinuz-$(uname -r)", initrd: String = GuestImage.captureInitrd,
-        commandLine: String = captureCommandLine,
+        kernel: String? = nil, initrd: String = GuestImage.captureInitrd,
+        commandLine: String? = nil,
         patches: Bool = true
     ) throws(GuestError) {
         try expect(
             """
             cat >/etc/default/kdump-hotplugd <<END
-            KDUMP_HOTPLUGD_KERNEL=\(kernel)
+            KDUMP_HOTPLUGD_KERNEL=\(kernel ?? captureKernel)
             KDUMP_HOTPLUGD_INITRD=\(initrd)
-            KDUMP_HOTPLUGD_COMMAND_LINE="\(commandLine)"
+            KDUMP_HOTPLUGD_COMMAND_LINE="\(commandLine ?? captureCommandLine)"
             KDUMP_HOTPLUGD_NO_PATCH=\(patches ? 0 : 1)
             END
             """)

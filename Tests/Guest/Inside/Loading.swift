@@ -5,12 +5,20 @@ package enum Loading: String, CaseIterable, Hashable, Sendable {
     case kernel = "kexec -s"
     case program = "kexec -c"
     case distribution = "kdump-config load"
+    /// By a kexec-tools that leaves it to the kernel to keep the image up, where it does; on POWER only.
+    case programForKernel = "kexec -c --hotplug"
+
+    /// Those that are tried on a PC.
+    package static let allCases: [Loading] = [.kernel, .program, .distribution]
 
     /// Loads the capture kernel of the tests; nothing may be loaded yet.
     package func load(_ guest: Machine) throws(GuestError) {
         switch self {
         case .kernel: try guest.loadCrashKernel(systemCall: "-s")
         case .program: try guest.loadCrashKernel(systemCall: "-c")
+        case .programForKernel:
+            try guest.loadCrashKernel(
+                systemCall: "-c --hotplug", program: "/opt/kexec-tools/usr/sbin/kexec")
         case .distribution:
             try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
         }

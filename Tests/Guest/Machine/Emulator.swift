@@ -16,17 +16,12 @@ final class Emulator {
     private let process = Process()
     private let lifeline = Pipe()
 
-    /// The program that is QEMU.
-    private static let program = "/usr/bin/qemu-system-x86_64"
-    /// What it says its version is.
-    static let version = Result { () throws(GuestError) in try run(program, ["--version"]) }
-
-    /// Starts QEMU with `library` preloaded; what it says goes to the guest's `files`.
+    /// Starts the QEMU that is `program`, with `library` preloaded; what it says goes to the guest's `files`.
     init(
-        arguments: [String], files: MachineFiles, preloading library: String?
+        _ program: String, arguments: [String], files: MachineFiles, preloading library: String?
     ) throws(GuestError) {
         process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = ["-c", Self.watcher, "guest", Self.program] + arguments
+        process.arguments = ["-c", Self.watcher, "guest", program] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(
             ["LD_PRELOAD": library ?? ""]) { $1 }
         process.standardInput = lifeline

@@ -82,14 +82,18 @@ package final class Machine {
             if case .saved = origin { arguments += ["-incoming", "defer"] }
             agent = Agent(wire: try Wire(listeningAt: files.agent))
             let control = try Wire(listeningAt: files.control)
-            emulator = try Emulator(arguments: arguments, files: files, preloading: library)
+            emulator = try Emulator(
+                image.emulator, arguments: arguments, files: files, preloading: library)
             try agent.wire.accept(by: deadline)
             try control.accept(by: deadline)
             machineProtocol = MachineProtocol(control)
             try machineProtocol.greet()
             switch origin {
             case .boot: try agent.waitUntilReady(by: deadline)
-            case .saved(let saved): try machineProtocol.goOn(from: saved, by: deadline)
+            case .saved(let saved):
+                try machineProtocol.goOn(from: saved, by: deadline)
+                let wakeUp = settings.kernel.platform.machine.sleep.after
+                if !wakeUp.isEmpty { try expect(wakeUp) }
             }
             if settings.payload != nil { try mountPayload() } else { try expect("true") }
         } catch {

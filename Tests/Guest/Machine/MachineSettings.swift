@@ -7,13 +7,15 @@ package struct MachineSettings: Sendable, Hashable {
     /// A directory of this machine that the guest sees read-only as `/payload`.
     package var payload: String?
     /// The value of `crashkernel=`; `nil` reserves nothing.
-    package var crashkernel: String? = "192M"
+    package var crashkernel: String?
     /// Memory at boot, in MiB.
-    package var memory = 1024
+    package var memory: Int
     /// How many DIMMs can be plugged in.
     package var slots = 8
-    /// CPUs at boot; two more can be plugged in.
+    /// CPUs at boot.
     package var processors = 2
+    /// How many more can be plugged in.
+    package var spareProcessors = 2
     /// Threads of each core, and every core has a socket of its own.
     package var threads = 1
     /// How much memory the guest can get by virtio-mem, in MiB; see VirtioMemory.swift.
@@ -34,7 +36,11 @@ package struct MachineSettings: Sendable, Hashable {
     package init(_ kernel: Kernel, payload: String? = nil) {
         self.kernel = kernel
         self.payload = payload
+        (memory, crashkernel) = kernel.platform.machine.memory
     }
+
+    /// All CPUs that the guest can have.
+    var mostProcessors: Int { processors + spareProcessors }
 
     /// These settings without what may differ from one resumed guest to the next.
     var inherent: MachineSettings {
@@ -52,18 +58,10 @@ package struct MachineSettings: Sendable, Hashable {
         _ image: GuestImage, _ files: MachineFiles, memory backend: String, payload: String
     ) -> [String] {
         let kernelFiles = "\(image.root)/\(kernel)"
-        let sockets = (processors + 2) / threads
+        let machine = kernel.platform.machine
         return virtioMemoryDevice + [
             "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
-            // A kernel ≥ 6.9 that believes it is on bare metal ignores CPUs that were not there at
-            // boot. TCG's own signature it does not know, VMware's it does.
-            "-cpu", "qemu64,-hypervisor",
-            "-machine", "q35,vmport=on,memory-backend=ram",
-            "-smbios", "type=1,serial=VMware-kdump",
-            // A big DIMM brings a gigabyte of `struct page`, hence the room at the top.
-            "-m", "\(memory)M,slots=\(slots),maxmem=256G",
-            "-smp",
-            "\(processors),maxcpus=\(processors + 2),sockets=\(sockets),cores=1,threads=\(threads)",
+        ] + machine.arguments(self, image) + [
             "-kernel", "\(kernelFiles)/vmlinuz", "-initrd", "\(kernelFiles)/initramfs",
             "-append", kernelArguments,
             "-object", backend,
@@ -103,13 +101,6 @@ package struct MachineSettings: Sendable, Hashable {
         "memory-backend-file,id=ram,mem-path=\(file),size=\(memory)M,share=off"
     }
 
-    /// Keeps the kernel from using CMPXCHG16B, bit 13 of word 4 (arch/x86/include/asm/cpufeatures.h).
-    ///
-    /// QEMU 7.2 leaves rubbish in the flags after it now and then. The allocator of kernels since 6.5
-    /// uses it, and some boots ended in a double fault or a debug exception at the next instruction.
-    /// The source of 10.0.13 is mended. Programs go on seeing it: those in Swift need it.
-    package static let kernelQuirk = "clearcpuid=141"
-
     /// Puts programs and libraries at the same addresses in every process.
     ///
     /// QEMU 7.2 translates the code of a program and of its libraries anew for each process that has it
@@ -120,8 +111,9 @@ package struct MachineSettings: Sendable, Hashable {
     private var kernelArguments: String {
         // The initramfs of the other guests finds its disk by its label.
         var words = isWholeSystem ? ["root=/dev/vda", "rw"] : []
-        words += ["console=ttyS0", "panic=1", "memhp_default_state=online_movable"]
-        words += [Self.kernelQuirk, Self.fixedAddresses]
+        let machine = kernel.platform.machine
+        words += ["console=\(machine.console)", "panic=1", "memhp_default_state=online_movable"]
+        words += machine.kernelWords + [Self.fixedAddresses]
         if let crashkernel { words.append("crashkernel=\(crashkernel)") }
         return (words + [commandLine]).joined(separator: " ")
     }

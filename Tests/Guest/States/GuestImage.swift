@@ -11,6 +11,8 @@ package struct GuestImage: Sendable, Hashable {
     let root: String
     /// Where guest-probe and what is made of it lie.
     let tools: String
+    /// The program that is QEMU for them.
+    let emulator: String
 
     /// The root disk.
     var disk: String { root + "/root.ext4" }
@@ -18,15 +20,33 @@ package struct GuestImage: Sendable, Hashable {
     /// Where the live guest sees the capture kernel's initramfs.
     package static let captureInitrd = "/tools/capture.initramfs"
 
-    /// Makes what is missing, which takes about a minute the first time; afterwards no time.
+    /// Makes what is missing, which takes about a minute the first time, and on POWER much more, because a
+    /// Swift SDK is made; afterwards no time.
+    ///
+    /// What only the whole matrix takes is made if it is `whole`.
     package static func prepare(
+        for platform: Platform = .pc, whole: Bool = false,
         progress: (String) -> Void = { print($0) }
     ) throws(GuestError) -> GuestImage {
-        let places = try make(["make.sh"], progress)
+        let script = platform.machine.script
+        let places = try make([script] + (whole ? ["matrix"] : []), progress)
         guard let root = places["root"], let tools = places["tools"] else {
-            throw .tool("make.sh did not say where the image is")
+            throw .tool("\(script) did not say where the image is")
         }
-        return GuestImage(root: root, tools: tools)
+        return GuestImage(
+            root: root, tools: tools,
+            emulator: places["emulator"] ?? "/usr/bin/qemu-system-x86_64")
+    }
+
+    /// What QEMU says its version is.
+    var emulatorVersion: String {
+        get throws(GuestError) { try run(emulator, ["--version"]) }
+    }
+
+    /// Where an unpacked QEMU has its firmware; for an installed one it is what it takes anyway.
+    var firmware: String {
+        let prefix = emulator.split(separator: "/").dropLast(2).joined(separator: "/")
+        return "/\(prefix)/share/qemu"
     }
 
     /// Makes a whole Debian of a suite, with its own kernel and kdump-tools, which takes about two
@@ -37,7 +57,7 @@ package struct GuestImage: Sendable, Hashable {
         guard let root = try Self.make(["system.sh", suite], progress)["root"] else {
             throw .tool("system.sh did not say where the image is")
         }
-        return GuestImage(root: root, tools: tools)
+        return GuestImage(root: root, tools: tools, emulator: emulator)
     }
 
     /// Makes a guest for encrypted dump targets, which builds a kernel the first time and takes half an
@@ -48,7 +68,7 @@ package struct GuestImage: Sendable, Hashable {
         guard let root = try Self.make(["keys-kernel.sh", root, tools], progress)["root"] else {
             throw .tool("keys-kernel.sh did not say where the image is")
         }
-        return GuestImage(root: root, tools: tools)
+        return GuestImage(root: root, tools: tools, emulator: emulator)
     }
 
     /// Where a guest of `settings` is kept as it is after its boot: beside the image, and under a name
@@ -56,7 +76,7 @@ package struct GuestImage: Sendable, Hashable {
     func savedPlace(of settings: MachineSettings) throws(GuestError) -> String {
         let arguments = settings.arguments(
             self, MachineFiles(directory: ""), memory: settings.anonymousMemory, payload: "")
-        let version = try Emulator.version.get()
+        let version = try emulatorVersion
         let ingredients = ([version] + arguments).joined(separator: "\n")
         let hash = try run("/bin/sh", ["-c", "printf %s \"$0\" | sha256sum", ingredients])
         return "\(root)/saved-\(settings.kernel)-\(hash.prefix(16))"
@@ -70,7 +90,7 @@ package struct GuestImage: Sendable, Hashable {
         var places: [Substring: String] = [:]
         try run("/bin/bash", [script] + command.dropFirst()) { line in
             let words = line.split(separator: " ", maxSplits: 1)
-            if words.count == 2, ["root", "tools"].contains(words[0]) {
+            if words.count == 2, ["root", "tools", "emulator"].contains(words[0]) {
                 places[words[0]] = String(words[1])
             } else {
                 progress(line)

@@ -24,5 +24,27 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// All that Debian's supported releases have.
     package static let all = [v6_1, v6_12, v7]
 
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// POWER with pages of 64 KiB, and neither BTF nor all symbols: images are found by value.
+    package static let power6_1 = Kernel(description: "power-6.1", platform: .pseries)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// POWER with pages of 4 KiB; the kernel keeps images up that are loaded with `--hotplug`.
+    package static let power6_12 = Kernel(description: "power-6.12", platform: .pseries)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// The same with pages of 64 KiB.
+    package static let power6_12_64k = Kernel(description: "power-6.12-64k", platform: .pseries)
+    /// The newest there is, with pages of 4 KiB.
+    package static let power7 = Kernel(description: "power-7", platform: .pseries)
+
+    /// All on POWER.
+    package static let power = [power6_1, power6_12, power6_12_64k, power7]
+
     package let description: String
+    /// The machine that it runs on.
+    package let platform: Platform
+
+    private init(description: String, platform: Platform = .pc) {
+        self.description = description
+        self.platform = platform
+    }
 }

@@ -33,7 +33,7 @@ extension Machine {
         let saved = SavedMachine(
             settings: settings.inherent, image: image,
             files: MachineFiles(directory: directory))
-        try expect("sync")
+        try expect("sync; \(settings.kernel.platform.machine.sleep.before)")
         try control("stop")
         try machineProtocol.leaveOutMemory()
         try control("migrate", ["uri": "exec:cat >\(files.directory)/devices"])

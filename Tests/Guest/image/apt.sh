@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Sourced by make.sh: packages of this machine's Debian suite, from apt as it is set up here, and of
-# other suites, without making them known to this machine. For those apt gets lists of its own below
-# the cache, and the mirror that this machine's own packages come from.
+# other suites and of another architecture, without making them known to this machine. For those apt gets
+# lists of its own below the cache, and the mirror that this machine's own packages come from.
 
-lists=${cache:?}/apt
+# Debian's name of the architecture whose packages are wanted; empty for this machine's own.
+architecture=${architecture:-}
+lists=${cache:?}/apt${architecture:+-$architecture}
 suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 
 # Debian's own sources as this machine has them, so that its mirrors and its pinned dates hold.
@@ -21,15 +23,20 @@ mirror() {
         'Component: main' --format '$(REPO_URI)' | head -n 1
 }
 
+# Whether packages of a suite are not what this machine's own apt knows.
+is_elsewhere() { [[ -n $architecture || $1 != "$suite" ]]; }
+
 # of_suite SUITE get|cache ARGUMENTS...: apt-get or apt-cache for a suite.
 of_suite() {
     local from=$1 tool=apt-$2 own=$lists/$1
     local options=(-qq -o APT::Sandbox::User=root)
     shift 2
-    [[ $from == "$suite" ]] || options+=(
+    ! is_elsewhere "$from" || options+=(
         -o Dir::Etc::SourceList="$own/sources.list" -o Dir::Etc::SourceParts=/dev/null
         -o Dir::State::Lists="$own/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$own/cache"
         -o Acquire::Languages=none)
+    [[ -z $architecture ]] ||
+        options+=(-o APT::Architecture="$architecture" -o APT::Architectures="$architecture")
     "$tool" "${options[@]}" "$@"
 }
 
@@ -37,7 +44,7 @@ of_suite() {
 # old ones are better than none.
 refresh_lists() {
     local from=$1 own=$lists/$1 uri
-    [[ $from != "$suite" && -z $(find "$own/fresh" -mtime -1 2>/dev/null) ]] || return 0
+    is_elsewhere "$from" && [[ -z $(find "$own/fresh" -mtime -1 2>/dev/null) ]] || return 0
     uri=$(mirror)
     if [[ -z $uri ]]; then
         apt_get update -qq
@@ -61,7 +68,7 @@ dependencies() {
 }
 
 # fetch_kernel NAME METAPACKAGE SUITE INTO: the newest kernel of a metapackage, laid out below INTO as
-# boot/vmlinuz-VERSION and lib/modules/VERSION. Since 7.x the image lies beside the modules, and each
+# boot/vmlinuz-VERSION (on POWER until 6.12 vmlinux-VERSION) and lib/modules/VERSION. Since 7.x the image lies beside the modules, and each
 # in a package of its own.
 fetch_kernel() {
     local name=$1 metapackage=$2 from=$3 into=$4 packages package version
@@ -77,6 +84,7 @@ fetch_kernel() {
         mkdir -p "$into/lib"
         mv "$into/usr/lib/modules" "$into/lib/"
         version=$(ls "$into/lib/modules")
-        mv "$into/lib/modules/$version/vmlinuz" "$into/boot/vmlinuz-$version"
+        mv "$into/lib/modules/$version"/vmlinu[xz] "$into/boot/"
+        for package in "$into"/boot/vmlinu[xz]; do mv "$package" "$package-$version"; done
     fi
 }

@@ -12,27 +12,19 @@ here=$(dirname "$(readlink -f "$0")")
 probe_sources=("$here"/../../{GuestProbe,MarkedPage}/*.swift)
 packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl3 libstdc++6
     procps util-linux mount kdump-tools makedumpfile ndctl daxctl strace)
-# The drivers of memory that is no DIMM: virtio-mem, and DAX devices, which CXL memory and memory of
-# other kinds become. The guest loads them with modprobe when a test wants them.
-drivers=(virtio_mem nd_e820 nd_pmem dax_pmem dax_hmem device_dax kmem)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
 # shellcheck source-path=SCRIPTDIR
 . "$here/apt.sh"
-
-# The lines of "kernels", each with its suite: NAME METAPACKAGE SUITE.
-kernels() {
-    local name metapackage from
-    sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$here/kernels" |
-        while read -r name metapackage from; do echo "$name $metapackage ${from:-$suite}"; done
-}
+# shellcheck source-path=SCRIPTDIR
+. "$here/kernels.sh"
 
 # A key for everything that goes into the root disk: these files, and what apt would install.
 root_key() {
     local package from
     {
-        cat "$here"/{make.sh,common.sh,apt.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
+        cat "$here"/{make.sh,common.sh,apt.sh,kernels.sh,kernels,customize.sh,agent,guest-agent.service,live-init}
         {
             apt-cache policy "${packages[@]}"
             kernels | while read -r _ package from; do of_suite "$from" cache policy "$package"; done
@@ -46,60 +38,6 @@ tools_key() {
         swiftc --version 2>/dev/null
         sha256sum <"$(command -v busybox)"
     } | sha256sum | cut -c1-16
-}
-
-# Writes the initramfs of a live guest: busybox, the modules the root disk needs, live-init.
-live_initramfs() {
-    local tree=$1 version=$2 output=$3 stage=$work/stage number=10 kind module
-    local -A seen=()
-    rm -rf "$stage"
-    mkdir -p "$stage"/{bin,dev,proc,sys,root,modules}
-    cp "$(command -v busybox)" "$stage/bin/busybox"
-    cp "$here/live-init" "$stage/init"
-    while read -r kind module; do
-        [[ $kind == insmod && -z ${seen[$module]:-} ]] || continue
-        seen[$module]=1
-        case $module in
-            *.xz) xz -dc "$module" ;;
-            *.zst) zstd -qdc "$module" ;;
-            *) cat "$module" ;;
-        esac >"$stage/modules/$((number++))-$(basename "${module%.ko*}")"
-    done < <(for module in virtio_pci virtio_blk crc32c_generic ext4; do
-        modprobe -d "$tree" -S "$version" --show-depends "$module" 2>/dev/null || true
-    done)
-    pack "$stage" "$output"
-}
-
-# Copies those drivers, and what they need, to where the root disk will have them.
-driver_modules() {
-    local tree=$1 version=$2 kind module
-    while read -r kind module; do
-        [[ $kind == insmod ]] || continue
-        install -D -m 0644 "$module" "$work/modules/${module#"$tree/"}"
-    done < <(for module in "${drivers[@]}"; do
-        modprobe -d "$tree" -S "$version" --show-depends "$module" 2>/dev/null || true
-    done)
-    cp "$tree/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$work/modules/lib/modules/$version/"
-    depmod -b "$work/modules" "$version"
-}
-
-pack() { (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0) | zstd -q -19 -T0 >"$2"; }
-
-# All kernels, below "$work": for each NAME/vmlinuz and NAME/initramfs, and boot/ with all of them for
-# the root disk.
-make_kernels() {
-    local name metapackage from version tree
-    kernels | while read -r name metapackage from; do
-        tree=$work/$name/tree
-        fetch_kernel "$name" "$metapackage" "$from" "$tree"
-        version=$(ls "$tree/lib/modules")
-        depmod -b "$tree" "$version"
-        live_initramfs "$tree" "$version" "$work/$name/initramfs"
-        driver_modules "$tree" "$version"
-        ln "$tree/boot/vmlinuz-$version" "$work/$name/vmlinuz"
-        ln "$tree/boot/vmlinuz-$version" "$work/boot/"
-        rm -rf "$tree"
-    done
 }
 
 make_root() {

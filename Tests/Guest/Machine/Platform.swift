@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The kind of machine that a guest is, with a processor of its own.
+///
+/// What a test says of a guest means the same on all of them; how QEMU is told, and what Linux calls
+/// things there, is in the file of each.
+package enum Platform: Hashable, Sendable {
+    /// An x86_64 PC.
+    case pc
+    /// A partition of a POWER server, with radix MMU, as PowerVM and KVM have them.
+    case pseries
+
+    var machine: any EmulatedMachine.Type {
+        switch self {
+        case .pc: PC.self
+        case .pseries: Pseries.self
+        }
+    }
+}
+
+/// What the tests must know of a kind of machine.
+protocol EmulatedMachine {
+    /// The script of `image` that makes disks and kernels for it.
+    static var script: String { get }
+    /// What the Debian name of its architecture adds to the place of the payload.
+    static var payloadSuffix: String { get }
+    /// What the kernel calls its console.
+    static var console: String { get }
+    /// Words of the kernel's command line that only this machine needs.
+    static var kernelWords: [String] { get }
+    /// The running kernel's own file, as the guest's shell finds it.
+    static var kernelFile: String { get }
+    /// What a capture kernel needs on its command line.
+    static var captureCommandLine: String { get }
+
+    /// The memory at boot in MiB, and what is reserved of it.
+    static var memory: (megabytes: Int, crashkernel: String) { get }
+
+    /// Commands for the last moment before a guest is saved and the first after it goes on; empty for none.
+    static var sleep: (before: String, after: String) { get }
+
+    /// QEMU's arguments that say what machine it is.
+    static func arguments(_ settings: MachineSettings, _ image: GuestImage) -> [String]
+    /// What QEMU must know to plug in a thread of a core: the arguments of `device_add`.
+    static func processor(core: Int, thread: Int) -> [String: Any]
+    /// The memory reserved for the crash kernel, by what the kernel of a running guest says.
+    static func reservedMemory(of guest: Machine) throws(GuestError) -> [Range<UInt64>]
+}

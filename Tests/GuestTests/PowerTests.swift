@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+extension GuestTests {
+    /// The main job on POWER, where a CPU that was added costs the whole dump if it is the one that
+    /// crashes: the capture kernel does not find it in its device tree.
+    ///
+    /// One pair of kernel and loader is tried in an ordinary run, all in `make matrix`.
+    @Suite struct PowerTests {
+        /// A kernel and whose way of loading.
+        struct Pair: Sendable, CustomTestStringConvertible {
+            let kernel: Kernel
+            let loading: Loading
+
+            var testDescription: String { "\(kernel) \(loading.rawValue)" }
+
+            /// Whether the kernel keeps this image up.
+            var isKernels: Bool { loading == .programForKernel }
+
+            static let all =
+                Kernel.power.map { Pair(kernel: $0, loading: .program) }
+                + Kernel.power.dropFirst().map { Pair(kernel: $0, loading: .programForKernel) }
+            /// Those whose image nobody but the daemon keeps up.
+            static let stale = all.filter { !$0.isKernels }
+            static let chosen = Cell.isFull ? all : [Pair(kernel: .power6_12, loading: .program)]
+        }
+
+        @Test(arguments: Pair.chosen)
+        func `a machine that grew is patched and dumps whole from its new CPU`(pair: Pair) throws {
+            let guest = try guest(pair.kernel, .watched(pair.loading))
+            try guest.traceLoads()
+            let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
+            let new = try guest.hotAddCPU(socket: 2)
+            try guest.waitUntilOK()
+            try guest.expect("sleep 3")
+            #expect(try guest.loads(by: "kexec_load") > 0 || pair.isKernels)
+            #expect(try guest.loads() == 0 || !pair.isKernels)
+            if !pair.isKernels { try expectToBePatched(guest) }
+            try expectWholeDump(guest, on: new, of: dimm, processors: 3)
+        }
+
+        /// The control of all others: what lies in the capture kernel's log shows that it has come so far.
+        @Test(arguments: Cell.isFull ? Pair.stale : [])
+        func `without the daemon a crash on the new CPU leaves no dump`(pair: Pair) throws {
+            let guest = try guest(pair.kernel, .loaded(pair.loading)) {
+                $0.sharesMemory = true
+            }
+            let new = try guest.hotAddCPU(socket: 2)
+            let check = try guest.check()
+            #expect(check.status == 2 && check.output.contains("no dump of a crash on \(new)"))
+            let reserve = try #require(try guest.reservedMemory().first)
+            let before = try complaints(guest, in: reserve)
+            try guest.startCrash(on: new)
+            let deadline = ContinuousClock.now + Machine.patience
+            while try complaints(guest, in: reserve) == before {
+                try #require(ContinuousClock.now < deadline, "the capture kernel says nothing")
+                Thread.sleep(forTimeInterval: 1)
+            }
+        }
+
+        /// How often reserved memory has the sentence of arch/powerpc/kernel/prom.c: once as a part of
+        /// the kernel, and once more when that kernel has said it.
+        private func complaints(_ guest: Machine, in place: Range<UInt64>) throws -> Int {
+            let bytes = Data(try guest.memory(at: place.lowerBound, count: place.count))
+            var (count, rest) = (0, bytes.startIndex..<bytes.endIndex)
+            while let found = bytes.range(of: Data("Failed to identify boot CPU".utf8), in: rest) {
+                count += 1
+                rest = found.upperBound..<bytes.endIndex
+            }
+            return count
+        }
+    }
+
+    /// What the daemon says of a patch, and how long it took.
+    static func expectToBePatched(_ guest: Machine) throws {
+        let journal = try guest.daemonJournal()
+        #expect(journal.contains("Patched") && !journal.contains("eloaded"), "\(journal)")
+        let windows = try guest.expect(
+            "journalctl -u kdump-hotplugd -o verbose | sed -n 's/ *KDUMP_WINDOW_USEC=//p'")
+        print("[guest] patched, unprotected for (µs): \(windows.split(separator: "\n"))")
+    }
+
+    /// Crashes a guest on a CPU, and expects all memory in its dump, with what is marked in a DIMM.
+    static func expectWholeDump(
+        _ guest: Machine, on processor: Int, of dimm: Range<UInt64>, processors: Int
+    ) throws {
+        let (memory, reserve) = try (guest.memoryToDump(), guest.reservedMemory())
+        #expect(try guest.report().integrity == "verified")
+        let marks = try guest.mark(dimm, count: marked)
+        let dump = try crash(guest, on: processor, looking: marks)
+        // What the firmware has put into reserved memory is in the dump, too.
+        #expect(dump.memory.subtracting(reserve).aboveLegacy == memory)
+        #expect(dump.processors == processors)
+        #expect(marks.pages.count >= marked && dump.marks.intact == marks.pages)
+    }
+}
