@@ -55,6 +55,20 @@ struct Bench {
                 ).measure()
             }
         }
+        try power(table)
+    }
+
+    /// On POWER, where Debian's kernels have only `kexec_load`.
+    private func power(_ table: Table) throws {
+        let image = try GuestImage.prepare(for: .pseries, whole: true, progress: progress)
+        for kernel in [Kernel.power6_1, .power6_12] {
+            try attempt("windows \(kernel)") {
+                try Windows(
+                    guest: try Machine.bench(kernel, image), rounds: Self.rounds, reserved: 320,
+                    table: table
+                ).measure()
+            }
+        }
     }
 
     private func storms() throws {

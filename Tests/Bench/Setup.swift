@@ -12,20 +12,23 @@ extension Machine {
         _ kernel: Kernel, _ image: GuestImage, initrd: Int = Bench.initrd,
         adjust: (inout MachineSettings) -> Void = { _ in }
     ) throws -> Machine {
-        var settings = MachineSettings(kernel, payload: Machine.payload)
-        settings.memory = 1_536
+        var settings = MachineSettings(kernel, payload: Machine.payload(for: kernel.platform))
+        settings.memory += 512
         adjust(&settings)
         let guest = try Machine.boot(settings, image)
         try guest.installDaemon()
-        // Without that word, which Debian's line lacks, the daemon would have to reload once.
-        try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
         // Random bytes behind the real one: an initrd may have anything there.
         try guest.expect(
-            """
-            (cat \(GuestImage.captureInitrd); head -c \(initrd)M /dev/urandom) >\(Self.initrd)
-            cp \(Self.initrd) /var/lib/kdump/initrd.img-$(uname -r)
-            kdump-config reload
-            """)
+            "(cat \(GuestImage.captureInitrd); head -c \(initrd)M /dev/urandom) >\(Self.initrd)")
+        if kernel.platform == .pc {
+            // Without that word, which Debian's line lacks, the daemon would have to reload once.
+            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
+            try guest.expect(
+                """
+                cp \(Self.initrd) /var/lib/kdump/initrd.img-$(uname -r)
+                kdump-config reload
+                """)
+        }
         try guest.configureBench(patches: true)
         try guest.startTracing()
         return guest
@@ -40,8 +43,8 @@ extension Machine {
     func kexec(_ call: String) throws {
         try expect(
             """
-            kexec \(call) -p /boot/vmlinuz-$(uname -r) --initrd=\(Self.initrd) \
-            --command-line='\(Machine.captureCommandLine)'
+            kexec \(call) -p \(captureKernel) --initrd=\(Self.initrd) \
+            --command-line='\(captureCommandLine)'
             """)
     }
 }

@@ -23,7 +23,11 @@ struct Windows {
 
     func measure() throws {
         for round in 1...rounds {
-            try takeTurns(round)
+            if guest.settings.kernel.platform == .pc {
+                try takeTurns(round)
+            } else {
+                try takeTurnsOfPrograms(round)
+            }
             progress("windows \(guest.settings.kernel): round \(round) of \(rounds)")
         }
     }
@@ -56,6 +60,30 @@ struct Windows {
         try step("patch of a kexec_load image", round) {
             try guest.hotRemove("dimm")
             try guest.waitForLoad()
+        }
+        try guest.expect("systemctl stop kdump-hotplugd")
+    }
+
+    /// The same where the kernel has no loader of its own.
+    private func takeTurnsOfPrograms(_ round: Int) throws {
+        try step("kexec -c -p", round) { try guest.kexec("-c") }
+        try step("kexec -p -u; kexec -c -p", round) {
+            try guest.expect("kexec -p -u")
+            try guest.kexec("-c")
+        }
+        try step("first patch of a kexec_load image", round) {
+            try guest.hotAdd(megabytes: 256, id: "one")
+            try guest.startDaemon()
+        }
+        try step("patch of a kexec_load image", round) {
+            try guest.hotAdd(megabytes: 256, id: "two")
+            try guest.waitForLoad()
+        }
+        for dimm in ["two", "one"] {
+            try step("patch of a kexec_load image", round) {
+                try guest.hotRemove(dimm)
+                try guest.waitForLoad()
+            }
         }
         try guest.expect("systemctl stop kdump-hotplugd")
     }

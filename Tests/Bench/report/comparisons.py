@@ -13,6 +13,7 @@ def windows(lines):
     body = []
     for peer, image in (
             ("kexec -s -p", "kexec_file_load"), ("kexec -c -p", "kexec_load"),
+            ("kexec -p -u; kexec -c -p", "kexec_load"),
             ("the kernel's own updates at that event", "kexec_file_load")):
         if peer not in [line["way"] for line in lines]:
             continue

@@ -18,9 +18,10 @@ package enum Loading: String, CaseIterable, Hashable, Sendable {
         case .program: try guest.loadCrashKernel(systemCall: "-c")
         case .programForKernel:
             try guest.loadCrashKernel(
-                systemCall: "-c --hotplug", program: "/opt/kexec-tools/usr/sbin/kexec")
+                systemCall: "-c --hotplug", program: "/opt/kexec-tools/kexec")
         case .distribution:
-            try guest.loadCrashKernelByKdumpTools(adding: "acpi_no_memhotplug")
+            try guest.loadCrashKernelByKdumpTools(
+                adding: guest.settings.kernel.platform.machine.captureNeeds)
         }
     }
 }

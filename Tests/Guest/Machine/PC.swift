@@ -13,7 +13,8 @@ enum PC: EmulatedMachine {
     /// Without `acpi_no_memhotplug` it takes a hot-added DIMM for its own memory, and reading the
     /// DIMM from `/proc/vmcore` then fails.
     static let captureCommandLine =
-        "console=ttyS0 nr_cpus=1 reset_devices irqpoll acpi_no_memhotplug panic=1 " + kernelQuirk
+        "console=ttyS0 nr_cpus=1 reset_devices irqpoll \(captureNeeds) panic=1 " + kernelQuirk
+    static let captureNeeds = "acpi_no_memhotplug"
 
     /// Keeps the kernel from using CMPXCHG16B, bit 13 of word 4 (arch/x86/include/asm/cpufeatures.h).
     ///

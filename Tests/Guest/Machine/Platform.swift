@@ -32,6 +32,8 @@ protocol EmulatedMachine {
     static var kernelFile: String { get }
     /// What a capture kernel needs on its command line.
     static var captureCommandLine: String { get }
+    /// What Debian's command line for a capture kernel lacks here.
+    static var captureNeeds: String { get }
 
     /// The memory at boot in MiB, and what is reserved of it.
     static var memory: (megabytes: Int, crashkernel: String) { get }

@@ -28,6 +28,7 @@ enum Pseries: EmulatedMachine {
         """
 
     static let captureCommandLine = "console=hvc0 nr_cpus=1 maxcpus=1 reset_devices panic=1"
+    static let captureNeeds = ""
 
     /// The processor, with its revision: cores that are plugged in must have the same.
     private static let processor = "power9_v2.2"

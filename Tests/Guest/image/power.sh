@@ -22,8 +22,11 @@ packages=(systemd systemd-sysv udev kmod kexec-tools libudev1 libsystemd0 libssl
     # What mmdebstrap would add by itself to a system that is configured.
     base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip
     hostname init-system-helpers libc-bin login mawk ncurses-bin perl-base sed sysvinit-utils tar)
-# The first kexec-tools that knows --hotplug is in the Debian after that one; for "matrix".
+# For "matrix": the first kexec-tools that knows --hotplug is in the Debian after that one. What it is linked
+# with comes from unstable, like the newest kernel: the mirrors have lacked these packages of a stable one.
 newer=trixie
+newest=sid
+newer_libraries=(libc6 liblzma5 libzstd1 zlib1g)
 # QEMU 7.2 aborts when two CPUs use the radix MMU (target/ppc/mmu-radix64.c), and now and then hangs.
 oldest_emulator=8
 
@@ -44,7 +47,10 @@ root_key() {
             "$here"/{guest-agent.service,live-init} "${kernel_lists[@]/#/$here/}"
         {
             of_suite "$base" cache policy "${packages[@]}"
-            [[ -z $extent ]] || of_suite "$newer" cache policy kexec-tools
+            [[ -z $extent ]] || {
+                of_suite "$newer" cache policy kexec-tools
+                of_suite "$newest" cache policy "${newer_libraries[@]}"
+            }
             kernels | while read -r _ package from; do of_suite "$from" cache policy "$package"; done
         } | grep -e '^[^ ]' -e 'Candidate:'
     } | sha256sum | cut -c1-16
@@ -68,17 +74,34 @@ configure() {
         cp usr/share/base-passwd/group.master etc/group
         ln -sf mawk usr/bin/awk
         ln -sf which.debianutils usr/bin/which
-        mkdir -p etc/systemd/system/basic.target.wants etc/default
+        mkdir -p etc/systemd/system/basic.target.wants var/lib/kdump
+        cp usr/share/kdump-tools/kdump-tools.conf etc/default/kdump-tools
         ln -s /lib/systemd/system/kdump-tools.service etc/systemd/system/basic.target.wants/
     ' configure "$tree"
     as_root "$here/customize.sh" "$tree"
     # It adds the users and groups that packages would have added.
     as_root rm "$tree/etc/systemd/system/systemd-sysusers.service"
     as_root sed -i s/ttyS1/hvc1/ "$tree/usr/local/sbin/guest-agent"
-    [[ -n $extent ]] || return 0
-    (cd "$work" && of_suite "$newer" get download kexec-tools)
-    as_root mkdir -p "$tree/opt/kexec-tools"
-    as_root dpkg-deb -x "$work"/kexec-tools_*.deb "$tree/opt/kexec-tools"
+    [[ -z $extent ]] || add_newer_kexec "$tree/opt/kexec-tools"
+}
+
+# Unpacks that kexec-tools with libraries of its own, and a script that starts it with them.
+add_newer_kexec() {
+    local place=$1 package
+    as_root mkdir -p "$place"
+    mkdir "$work/newer"
+    (
+        cd "$work/newer"
+        of_suite "$newer" get download kexec-tools
+        of_suite "$newest" get download "${newer_libraries[@]}"
+    )
+    for package in "$work"/newer/*.deb; do as_root dpkg-deb -x "$package" "$place"; done
+    rm -r "$work/newer"
+    # shellcheck disable=SC2016 # it is the script that expands this
+    printf '#!/bin/sh\nexec %s --library-path %s %s "$@"\n' /opt/kexec-tools/usr/lib64/ld64.so.2 \
+        /opt/kexec-tools/usr/lib/powerpc64le-linux-gnu /opt/kexec-tools/usr/sbin/kexec |
+        as_root tee "$place/kexec" >/dev/null
+    as_root chmod +x "$place/kexec"
 }
 
 # Unpacks the busybox of the guests' initramfs, and names it.
@@ -112,7 +135,6 @@ make_root() {
     say "root disk"
     as_root mke2fs -q -t ext4 -O ^has_journal -L root -d "$tree" "$work/root.ext4" 1G >/dev/null
     as_root rm -rf "$tree" "$work/stage" "$work/boot" "$work/modules" "$work/busybox"
-    rm -f "$work"/*.deb
     publish "$target"
 }
 
@@ -179,7 +201,7 @@ main() {
     find_emulator
     sdk=$("$here/../../../packaging/cross/sdk.sh" "$architecture")
     while read -r from; do refresh_lists "$from"; done < <(
-        printf '%s\n' "$base" ${extent:+"$newer"}
+        printf '%s\n' "$base" ${extent:+"$newer" "$newest"}
         kernels | cut -d' ' -f3 | sort -u
     )
     root=$cache/power-root-$(root_key)
