@@ -28,7 +28,7 @@ extension GuestTests {
             } else {
                 let check = try guest.check()
                 #expect(check.status == 2)
-                #expect(check.output.contains("more than its device tree reserves"))
+                #expect(check.output.contains("does not reserve the last"))
                 #expect(throws: GuestError.self) { try guest.crash(on: 0) }
                 #expect(guest.console.contains("vmcore_init"))
             }
@@ -52,7 +52,7 @@ extension GuestTests {
                 try expectWholeDump(guest, on: 0, of: dimm, processors: 2)
             } else {
                 let check = try guest.check()
-                #expect(check.status == 2 && check.output.contains("would hang"))
+                #expect(check.status == 2 && check.output.contains("would hang"), "\(check.output)")
                 // With the right size the dump takes a quarter of this time.
                 #expect(throws: GuestError.self) { try guest.crash(on: 0, within: .seconds(60)) }
                 #expect(!guest.console.contains("Linux version"), "no second kernel")
@@ -69,8 +69,14 @@ extension GuestTests {
             let byte = try #require(try guest.memory(at: place, count: 1).first)
             try guest.overwrite(at: place, with: [byte ^ 0x55])
             let report = try guest.report()
-            #expect(report.verdict == "CRITICAL" && report.integrity == "mismatch")
-            #expect(report.summary.hasPrefix("a crash now leaves no dump"))
+            if kernel == .power6_1 {
+                // What is found by its value alone might be what is left of another image.
+                #expect(report.verdict == "UNKNOWN" && report.integrity == "unknown")
+                #expect(report.summary.contains("its digest does not match"))
+            } else {
+                #expect(report.verdict == "CRITICAL" && report.integrity == "mismatch")
+                #expect(report.summary.hasPrefix("a crash now leaves no dump"))
+            }
         }
 
         @Test func `what hides the image is named`() throws {

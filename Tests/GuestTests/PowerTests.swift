@@ -33,6 +33,9 @@ extension GuestTests {
         func `a machine that grew is patched and dumps whole from its new CPU`(pair: Pair) throws {
             let guest = try guest(pair.kernel, .watched(pair.loading))
             try guest.traceLoads()
+            // A CPU of a guest that goes on comes online, which Debian's rule has seen before the daemon was
+            // there to mask it.
+            let before = try guest.failedRuleReloads()
             let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
             let new = try guest.hotAddCPU(socket: 2)
             try guest.waitUntilOK()
@@ -40,7 +43,7 @@ extension GuestTests {
             #expect(try guest.loads(by: "kexec_load") > 0 || pair.isKernels)
             #expect(try guest.loads() == 0 || !pair.isKernels)
             if !pair.isKernels { try expectToBePatched(guest) }
-            #expect(try guest.failedRuleReloads() == 0, "Debian's rule is masked")
+            #expect(try guest.failedRuleReloads() == before, "Debian's rule is masked")
             try expectWholeDump(guest, on: new, of: dimm, processors: 3)
         }
 
