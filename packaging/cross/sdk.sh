@@ -45,8 +45,8 @@ say() { printf '[%s] %s\n' "$architecture" "$*" >&2; }
 # A key for everything that goes into the SDK.
 key() {
     {
-        echo "$architecture"
-        cat "$here"/{sdk,target,sysroot,source,runtime,modules}.sh "$here/TerminalSize.swift"
+        echo "$architecture $target"
+        cat "$here"/{sdk,sysroot,source,runtime,modules}.sh "$here/TerminalSize.swift"
         sysroot_versions
         swiftc --version 2>/dev/null
         echo "$toolchain"

@@ -13,8 +13,9 @@ set_target() {
             machine=powerpc64le
             # What runs its programs here.
             emulator=qemu-ppc64le
-            # Calls of async functions are no tail calls there: the stack must hold all of them.
-            emulator_flags=(-s 1G)
+            # Calls of async functions are no tail calls there: the stack must hold all of them. Units
+            # that QEMU does not know, like G, it ignores: 1G is one byte, and so the least, 128 KiB.
+            emulator_flags=(-s 1024M)
             ;;
         arm64)
             machine=aarch64
