@@ -21,7 +21,9 @@ extension Architecture {
             listedReserve: .anything, digestCheck: .onlyInImages(of: .program),
             imagesAreFoundByContents: true,
             bootData: { segment, kcore throws(Unknowable) in
-                try POWERDeviceTree.bootData(segment, in: kcore)
+                try .tree(in: segment, of: kcore) { tree, start in
+                    POWERDeviceTree(tree: tree).bootData(at: start)
+                }
             },
             treeFlaw: { POWERFirmware.flaw(of: $0, below: $1) },
             kernelNeeds: { bytes in
@@ -37,8 +39,7 @@ extension Architecture {
                     POWERPatch.leftOut(roles, covered: covered, in: hole, pageSize: pageSize)
                 },
                 written: { listed, hole in
-                    let pages = POWERControlPages(beside: listed, in: hole, pageSize: pageSize)
-                    return AddressRanges(pages.map { [$0.note] } ?? [])
+                    ControlPages.written(beside: listed, in: hole, pageSize: pageSize)
                 },
                 firmware: { POWERFirmware.describe(below: $0) }))
     }

@@ -7,7 +7,7 @@ extension POWERPatch {
     private static let treeGrowth: UInt64 = 64 << 10
 
     /// Makes the core header, in another place if it has outgrown its own.
-    func headerEdit(_ places: inout POWERPlaces?) throws(PatchObstacle) -> Edit {
+    func headerEdit(_ places: inout FreePlaces?) throws(PatchObstacle) -> Edit {
         let old = image.header.range
         let bytes = try HeaderPlan.bytes(context)
         if bytes.count <= old.byteCount, let edit = try HeaderPlan.edits(context).first {
@@ -25,7 +25,7 @@ extension POWERPatch {
     /// Makes the device tree, and where it has outgrown its place, the word of purgatory that says where
     /// it is.
     func treeEdits(
-        beside header: Edit, _ places: inout POWERPlaces?
+        beside header: Edit, _ places: inout FreePlaces?
     ) throws(PatchObstacle) -> [Edit] {
         try checkProcessors()
         var new = tree
@@ -52,13 +52,9 @@ extension POWERPatch {
 
     /// Puts a tree that takes `needed` bytes in another place, and says so in purgatory.
     private func movedTreeEdits(
-        _ tree: DeviceTree, needed: Int, isCovered: Bool, _ places: inout POWERPlaces?
+        _ tree: DeviceTree, needed: Int, isCovered: Bool, _ places: inout FreePlaces?
     ) throws(PatchObstacle) -> [Edit] {
         var new = tree
-        guard let word = purgatory.place(of: treeRange.start) else {
-            throw .imageNotUnderstood(
-                because: "where its purgatory has the address of the device tree is not certain")
-        }
         let size = AddressRange(start: 0, end: UInt64(needed) + POWERPatch.treeGrowth)
         let place = try take(
             size.inWhole(pagesOf: context.pageSize).byteCount, alignedTo: context.pageSize,
@@ -67,13 +63,12 @@ extension POWERPatch {
         guard let bytes = try? new.encoded(in: Int(place.byteCount)) else {
             throw .imageNotUnderstood(because: "its device tree is too large")
         }
-        var address: [UInt8] = []
-        address.append(littleEndian: place.start)
+        let word = try purgatory.edit(treeRange.start, to: place.start, of: "the device tree")
         return [
             Edit(
                 range: place, bytes: bytes, isSegment: true,
                 underDigest: isCovered ? treeRange : nil, replaced: treeRange),
-            Edit(of: address, at: word),
+            word,
         ]
     }
 
@@ -89,15 +84,15 @@ extension POWERPatch {
     /// Takes room for a part that moves, of what is free beside the image and the firmware.
     func take(
         _ size: UInt64, alignedTo alignment: UInt64, for what: String,
-        _ places: inout POWERPlaces?
+        _ places: inout FreePlaces?
     ) throws(PatchObstacle) -> AddressRange {
         // Not `??`: it would widen the type of the error.
-        var known: POWERPlaces
+        var known: FreePlaces
         if let places {
             known = places
         } else {
-            known = try POWERPlaces(
-                of: AddressRanges(image.parts.map(\.range)), in: context.hole, tree: tree,
+            known = try POWERPlaces.find(
+                beside: AddressRanges(image.parts.map(\.range)), in: context.hole, tree: tree,
                 purgatory: purgatory)
         }
         defer { places = known }

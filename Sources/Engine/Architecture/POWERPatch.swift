@@ -17,7 +17,7 @@ struct POWERPatch {
     let tree: DeviceTree
     let treeRange: AddressRange
     let purgatoryRange: AddressRange
-    let purgatory: POWERPurgatory
+    let purgatory: PurgatoryWords
     let firmware: FirmwareDescription
     /// The capture kernel: one piece, or two if a page between them is out of the digest.
     let kernel: [AddressRange]
@@ -48,7 +48,7 @@ struct POWERPatch {
             let treePart = image.parts.first(where: { $0.role == .bootParameters })
         else { throw .imageNotUnderstood(because: "it has no device tree") }
         let purgatory = image.parts.first { $0.role == .purgatory && $0.isListed }
-        guard let words = POWERPurgatory(of: image), let purgatory else {
+        guard let words = PurgatoryWords(of: image), let purgatory else {
             throw .imageNotUnderstood(because: "where its purgatory ends is not known")
         }
         switch context.firmware {
@@ -77,22 +77,13 @@ struct POWERPatch {
         return regions
     }
 
-    /// Plans the patch, and makes sure that the kernel would take what it lists: it drops the image in
-    /// place before it looks (kernel/kexec_core.c, `sanity_check_segment_list`).
     private func draft() throws(PatchObstacle) -> Draft {
-        let draft = try anyDraft()
-        let segments = draft.edits.filter(\.isSegment).map(\.range) + (draft.copies?.ranges ?? [])
-        let size = context.pageSize
-        guard segments.allSatisfy({ $0.start % size == 0 && $0.byteCount % size == 0 }),
-            AddressRanges(segments).byteCount == segments.reduce(0, { $0 + $1.byteCount }),
-            AddressRanges(segments).subtracting(AddressRanges([context.hole])).isEmpty
-        else { throw .imageNotUnderstood(because: "parts of it are no whole pages") }
-        return draft
+        try anyDraft().checked(in: context.hole, pageSize: context.pageSize)
     }
 
     private func anyDraft() throws(PatchObstacle) -> Draft {
         // Each thing that does not fit in its place needs room that the others have left.
-        var places: POWERPlaces?
+        var places: FreePlaces?
         let header = try headerEdit(&places)
         let treeEdits = try treeEdits(beside: header, &places)
         let edits = [header] + treeEdits
@@ -109,7 +100,7 @@ struct POWERPatch {
     private func isSpared(
         by listed: AddressRanges, _ pieces: [AddressRange]
     ) throws(PatchObstacle) -> Bool {
-        let pages = POWERControlPages(
+        let pages = ControlPages(
             beside: listed, in: context.hole, pageSize: context.pageSize)
         guard let pages else { return false }
         let replaced = AddressRanges([image.header.range, treeRange] + kernel)
@@ -131,7 +122,7 @@ struct POWERPatch {
         else { return nil }
         let before = AddressRange(start: base + POWERPatch.smallPage, end: page.start)
         let copies = AddressRanges([purgatoryRange, before])
-        let pages = POWERControlPages(
+        let pages = ControlPages(
             beside: listed.union(copies), in: context.hole, pageSize: context.pageSize)
         guard pages?.note == page, pages?.code.end == before.start else { return nil }
         return Draft(edits: edits, copies: copies, landing: page)
@@ -139,28 +130,21 @@ struct POWERPatch {
 
     /// Moves the capture kernel, so that the kernel's own pages fall into its old place, now and later.
     private func draftWithMove(
-        _ edits: [Edit], _ listed: AddressRanges, _ places: inout POWERPlaces?
+        _ edits: [Edit], _ listed: AddressRanges, _ places: inout FreePlaces?
     ) throws(PatchObstacle) -> Draft {
         guard kernel.count == 1, kernel[0].start == context.hole.start else {
             throw .imageNotUnderstood(because: "the kernel's own pages would hit it")
         }
-        guard let word = purgatory.place(of: kernel[0].start) else {
-            throw .imageNotUnderstood(
-                because: "where its purgatory has the address of the kernel is not certain")
-        }
         let place = try take(
             kernel[0].byteCount, alignedTo: POWERPatch.kernelAlignment, for: "its kernel", &places)
+        let word = try purgatory.edit(kernel[0].start, to: place.start, of: "the kernel")
         guard try isSpared(by: listed.union(AddressRanges([place])), [place]) else {
             throw .imageNotUnderstood(because: "the kernel's own pages would hit it")
         }
         let move = Edit(
             range: place, bytes: [], isSegment: true, underDigest: nil, replaced: kernel[0],
             isMove: true)
-        var address: [UInt8] = []
-        address.append(littleEndian: place.start)
-        return Draft(
-            edits: edits + [move, Edit(of: address, at: word)],
-            copies: AddressRanges([purgatoryRange]))
+        return Draft(edits: edits + [move, word], copies: AddressRanges([purgatoryRange]))
     }
 
     /// What the first patch of an image takes out of its digest beside the core header: the device tree,

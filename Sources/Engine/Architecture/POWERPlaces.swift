@@ -5,26 +5,23 @@
 /// Not all that is there is in a segment: firmware lies there (RTAS, OPAL, tables for DMA), and
 /// purgatory's stack. The image's own device tree tells of the firmware twice: in nodes, and in the
 /// memory that it reserves (kexec-tools' fs2dt.c, `checkprop`). What is not certain is an obstacle.
-struct POWERPlaces {
-    /// What is taken.
-    private(set) var taken: AddressRanges
-    /// Where anything may be put: up to the end of the highest part, because whoever loaded the image
-    /// knew which memory a capture kernel can use that early.
-    private let usable: AddressRange
-
-    /// Finds what is taken of `hole`, in which `parts` are.
+enum POWERPlaces {
+    /// Finds what is free of `hole`, in which `parts` are.
     ///
+    /// It ends with the highest part, because whoever loaded the image knew which memory a capture
+    /// kernel can use that early.
     /// - Throws: That a place is not known.
-    init(
-        of parts: AddressRanges, in hole: AddressRange, tree: DeviceTree,
-        purgatory: POWERPurgatory
-    ) throws(PatchObstacle) {
+    static func find(
+        beside parts: AddressRanges, in hole: AddressRange, tree: DeviceTree,
+        purgatory: PurgatoryWords
+    ) throws(PatchObstacle) -> FreePlaces {
         guard let stacks = purgatory.stacks(in: hole, beside: parts) else {
             throw .imageNotUnderstood(because: "the stack of its purgatory was not found")
         }
         let firmware = try POWERPlaces.firmware(in: tree)
-        taken = parts.union(stacks).union(firmware).union(AddressRanges(tree.reservations))
-        usable = AddressRange(start: hole.start, end: parts.ranges.last?.end ?? hole.start)
+        return FreePlaces(
+            besides: parts.union(stacks).union(firmware).union(AddressRanges(tree.reservations)),
+            in: AddressRange(start: hole.start, end: parts.ranges.last?.end ?? hole.start))
     }
 
     /// The memory that the firmware uses while a kernel runs.
@@ -49,22 +46,5 @@ struct POWERPlaces {
             }
         }
         return AddressRanges(ranges)
-    }
-
-    /// Finds room for `size` bytes at a multiple of `alignment`, and takes it.
-    ///
-    /// - Throws: That there is none.
-    mutating func take(
-        _ size: UInt64, alignedTo alignment: UInt64, for what: String
-    ) throws(PatchObstacle) -> AddressRange {
-        for free in AddressRanges([usable]).subtracting(taken).ranges {
-            let start = (free.start + alignment - 1) / alignment * alignment
-            guard start < free.end, free.end - start >= size else { continue }
-            let place = AddressRange(start: start, end: start + size)
-            taken = taken.union(AddressRanges([place]))
-            return place
-        }
-        throw .imageNotUnderstood(
-            because: "reserved memory has no room for \(ByteCount(size)) of \(what)")
     }
 }

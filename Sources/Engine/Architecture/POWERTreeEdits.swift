@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a patch changes in a device tree on POWER: the CPUs, the memory that it reserves, and the place
-/// of the core header; pure.
+/// What a patch changes in a device tree on POWER alone: the CPUs, and the place of the core header;
+/// pure.
 extension DeviceTree {
     /// COMMAND_LINE_SIZE of arch/powerpc/include/uapi/asm/setup.h, the terminating NUL included.
     private static let longestCommandLine = 2048
-
-    /// Reserves all of a part of the image, which may have been moved or have been reserved in part.
-    ///
-    /// kexec-tools reserves as much as a core header has at first, and not what it may grow to
-    /// (crashdump-ppc64.c): the capture kernel takes the rest for itself.
-    mutating func reserve(_ range: AddressRange, insteadOf old: AddressRange) {
-        reservations.removeAll { old.start <= $0.start && $0.end <= old.end }
-        guard !AddressRanges(reservations).contains(range) else { return }
-        reservations.append(range)
-    }
 
     /// Names the place of the core header in the command line, in KiB as kexec-tools does.
     ///
@@ -65,11 +55,5 @@ extension DeviceTree.Node {
         var value: [UInt8] = []
         for word in words { value.append(bigEndian: word) }
         set("ibm,pft-size", to: value)
-    }
-
-    /// Gives a property that there is another value.
-    fileprivate mutating func set(_ name: String, to value: [UInt8]) {
-        guard let index = properties.firstIndex(where: { $0.name == name }) else { return }
-        properties[index] = DeviceTree.Property(name: name, value: value)
     }
 }

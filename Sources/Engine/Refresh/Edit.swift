@@ -50,6 +50,22 @@ struct Draft: Equatable {
     /// A page of the image that nothing uses, and into which the kernel will put its copy of
     /// vmcoreinfo.
     var landing: AddressRange?
+    /// Where the crash jumps to from now on; `nil` if that does not change.
+    var entry: UInt64?
+
+    /// Makes sure that the kernel would take what is listed in `hole`: it drops the image in place before
+    /// it looks (kernel/kexec_core.c, `sanity_check_segment_list`).
+    ///
+    /// - Throws: That it would not.
+    func checked(in hole: AddressRange, pageSize: UInt64) throws(PatchObstacle) -> Draft {
+        let segments = edits.filter(\.isSegment).map(\.range) + (copies?.ranges ?? [])
+        guard segments.count <= SegmentPlan.mostSegments,
+            segments.allSatisfy({ $0.start % pageSize == 0 && $0.byteCount % pageSize == 0 }),
+            AddressRanges(segments).byteCount == segments.reduce(0, { $0 + $1.byteCount }),
+            AddressRanges(segments).subtracting(AddressRanges([hole])).isEmpty
+        else { throw .imageNotUnderstood(because: "parts of it are no whole pages") }
+        return self
+    }
 }
 
 extension Edit {

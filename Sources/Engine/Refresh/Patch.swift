@@ -126,7 +126,7 @@ struct Patch {
     /// `kernel.kexec_load_limit_panic`.
     func run() -> Kexec.Attempt {
         Kexec.loadSegments(
-            segments, entry: plan.image.kimage.entry, flags: flags, on: plan.architecture,
+            segments, entry: plan.entry, flags: flags, on: plan.architecture,
             where: { isLoaded })
     }
 
@@ -158,7 +158,7 @@ struct Patch {
             }
         }
         return Kexec.loadSegments(
-            edited + whole, entry: plan.image.kimage.entry, flags: flags, on: plan.architecture)
+            edited + whole, entry: plan.entry, flags: flags, on: plan.architecture)
     }
 
     /// Whether a crash kernel is loaded; false if the kernel does not say.

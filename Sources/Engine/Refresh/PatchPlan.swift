@@ -12,6 +12,8 @@ struct PatchPlan: Equatable {
     /// A page of the image that must be unused, and that the kernel will write; `nil` if there is
     /// none.
     let landing: AddressRange?
+    /// Where the crash jumps to from then on.
+    let entry: UInt64
     /// Whether purgatory's digest must be looked for before the patch can be prepared.
     let isDigestUnfound: Bool
     /// The image that is patched.
@@ -36,6 +38,7 @@ struct PatchPlan: Equatable {
         let digest = try PurgatoryDigestEdits(for: image, besides: draft)
         edits = draft.edits + digest.edits
         landing = draft.landing
+        self.entry = draft.entry ?? entry
         // The digest also proves that what was found by its contents is an image at all.
         isDigestUnfound =
             digest.isDigestUnfound

@@ -90,7 +90,7 @@ import Testing
                     start: POWERMachine.base + start * page,
                     end: POWERMachine.base + (start + size) * page)
             }
-            let pages = POWERControlPages(
+            let pages = ControlPages(
                 beside: AddressRanges(listed), in: POWERMachine.reserved, pageSize: page)
             let own = POWERMachine.ownPages(beside: listed, page: page)
             #expect(pages?.code.start == own[0] && pages?.note.start == own[1])
