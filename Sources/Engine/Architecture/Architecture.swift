@@ -19,13 +19,20 @@ package struct Architecture: Sendable {
     var listedReserve = ListedReserve.nothing
     /// Whose purgatory checks the digest at a crash.
     var digestCheck = DigestCheck.always
-    /// Whether an image can be found by what it holds, if the kernel does not tell where it keeps it.
+    /// Whether an image can be found by what it holds, if the kernel does not tell where it keeps
+    /// it.
     var imagesAreFoundByContents = false
     /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not
     /// known how.
     var bootData: (@Sendable (Segment, Kcore) throws(Unknowable) -> BootData?)?
-    /// Says why a capture kernel with a device tree would not come up on the machine below a root; `nil`
-    /// if it would, or if nobody knows.
+    /// Finds what is resident of an image that the kernel lists, where the image itself tells;
+    /// `nil` if it does not become clear.
+    var residence:
+        (@Sendable (Kimage, Kcore, _ reserved: AddressRanges) throws(Unknowable) -> Residence?)?
+    /// Whether core headers may be wrong about the running kernel itself, and are checked for that.
+    var headersAreDoubted = false
+    /// Says why a capture kernel with a device tree would not come up on the machine below a root;
+    /// `nil` if it would, or if nobody knows.
     var treeFlaw: (@Sendable (DeviceTree, SystemRoot) -> String?)?
     /// Reads what a kernel needs from the first bytes of its file, or returns `nil` if
     /// `kexec_file_load` would not accept the file.
@@ -83,13 +90,15 @@ package struct Architecture: Sendable {
         /// The CPUs on which the capture kernel can boot, as the firmware numbers them; `nil` if it
         /// can boot on any.
         var bootProcessors: NumberSet?
-        /// The memory that it leaves alone until it reads the core header; `nil` if it does not have
-        /// to be told.
+        /// The memory that it leaves alone until it reads the core header; `nil` if it does not
+        /// have to be told.
         var spared: AddressRanges?
         /// Why it cannot use what its loader has prepared; `nil` if it can.
         var flaw: String?
         /// All that its loader has prepared, where that is a device tree.
         var tree: DeviceTree?
+        /// The core header with its room; `nil` where the command line names it.
+        var coreHeader: AddressRange?
     }
 
     /// What must be known of an architecture in order to write parts of an image and leave the
@@ -104,12 +113,15 @@ package struct Architecture: Sendable {
         ///
         /// The edits of the digest follow from them.
         let draft: @Sendable (Edit.Context) throws(PatchObstacle) -> Draft
-        /// What the first patch takes out of the digest beside the core header, given what the parts are
-        /// for, what the digest covers, and the reserved range that they are in.
+        /// What the first patch takes out of the digest beside the core header, given what the
+        /// parts are for, what the digest covers, and the reserved range that they are in.
         var leftOut: (@Sendable (Roles, [AddressRange], AddressRange) -> [AddressRange])?
-        /// Which pages a kernel writes for itself at a load that lists `listed` in a reserved range;
-        /// `nil` if those are all that it takes.
+        /// Which pages a kernel writes for itself at a load that lists `listed` in a reserved
+        /// range; `nil` if those are all that it takes.
         var written: (@Sendable (_ listed: AddressRanges, _ hole: AddressRange) -> AddressRanges)?
+        /// Whether a page of the capture kernel is known to be used by nothing, given its bytes; by
+        /// default one of zeros.
+        var isUnused: @Sendable (_ page: [UInt8]) -> Bool = { page in page.allSatisfy { $0 == 0 } }
         /// Asks the firmware what a patch must know of the machine; `nil` if it need not.
         var firmware: (@Sendable (SystemRoot) -> Fact<FirmwareDescription>)?
     }

@@ -8,18 +8,9 @@ extension POWERPatch {
 
     /// Makes the core header, in another place if it has outgrown its own.
     func headerEdit(_ places: inout FreePlaces?) throws(PatchObstacle) -> Edit {
-        let old = image.header.range
-        let bytes = try HeaderPlan.bytes(context)
-        if bytes.count <= old.byteCount, let edit = try HeaderPlan.edits(context).first {
-            return edit
+        try HeaderPlan.edit(context) { size throws(PatchObstacle) in
+            try take(size, alignedTo: context.pageSize, for: "its core header", &places)
         }
-        let size = AddressRange(start: 0, end: UInt64(bytes.count) + HeaderPlan.growth)
-        let place = try take(
-            size.inWhole(pagesOf: context.pageSize).byteCount, alignedTo: context.pageSize,
-            for: "its core header", &places)
-        return Edit(
-            range: place, bytes: bytes, isSegment: true,
-            underDigest: image.digestCoversHeader ? old : nil, replaced: old)
     }
 
     /// Makes the device tree, and where it has outgrown its place, the word of purgatory that says where

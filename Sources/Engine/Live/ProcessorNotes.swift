@@ -14,6 +14,10 @@ package struct ProcessorNotes: Hashable, Codable {
     package let possible: NumberSet
     /// The physical address of the note about the kernel (vmcoreinfo); `nil` if it is not known.
     package let kernelNote: UInt64?
+    /// How many bytes that note has; `nil` if it is not known.
+    var kernelNoteSize: UInt64?
+    /// How many bytes a CPU's note has; `nil` if it is not known.
+    var noteSize: UInt64?
 
     /// Asks the kernel below `root` for the notes of the `present` CPUs.
     ///
@@ -40,12 +44,18 @@ package struct ProcessorNotes: Hashable, Codable {
         }
         let possible = try root.line(of: "\(cpus)/possible").flatMap { NumberSet(list: $0) }
         // "0x00000000011ea000 1024": the address and the size, in hexadecimal.
-        let kernelNote = try root.line(of: "/sys/kernel/vmcoreinfo")?
-            .split(separator: " ").first.flatMap { UInt64($0.dropFirst(2), radix: 16) }
-        return .known(
-            ProcessorNotes(
-                addresses: addresses, firmwareNumbers: firmwareNumbers,
-                possible: possible ?? present, kernelNote: kernelNote))
+        let words = try root.line(of: "/sys/kernel/vmcoreinfo")?.split(separator: " ") ?? []
+        let kernelNote = words.first.flatMap { UInt64($0.dropFirst(2), radix: 16) }
+        var notes = ProcessorNotes(
+            addresses: addresses, firmwareNumbers: firmwareNumbers,
+            possible: possible ?? present, kernelNote: kernelNote)
+        notes.kernelNoteSize = words.dropFirst().first.flatMap { UInt64($0, radix: 16) }
+        // All have the same (drivers/base/cpu.c, `crash_notes_size_show`), and only whoever makes a core
+        // header from nothing needs it.
+        notes.noteSize = try addresses.keys.min().flatMap { cpu throws(SystemError) in
+            try root.line(of: "\(cpus)/cpu\(cpu)/crash_notes_size").flatMap { UInt64($0) }
+        }
+        return .known(notes)
     }
 
     /// Returns those of the CPUs `present` that have a device.

@@ -63,6 +63,22 @@ package struct CoreHeader: Hashable {
         CoreHeader.fixedSize + CoreHeader.entrySize * entries.count
     }
 
+    /// Makes a header with `entries` for the architecture with a number (EM_… of elf.h).
+    init(machine: UInt16, entries: [Entry]) {
+        var bytes: [UInt8] = [0x7F, 0x45, 0x4C, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
+        // ET_CORE; version 1; no entry, program headers behind this one, no sections, no flags.
+        bytes.append(littleEndian: UInt16(4))
+        bytes.append(littleEndian: machine)
+        bytes.append(littleEndian: UInt32(1))
+        for number in [0, UInt64(CoreHeader.fixedSize), 0] { bytes.append(littleEndian: number) }
+        bytes.append(littleEndian: UInt32(0))
+        for half in [CoreHeader.fixedSize, CoreHeader.entrySize, 0, 0, 0, 0] {
+            bytes.append(littleEndian: UInt16(half))
+        }
+        identity = bytes
+        self.entries = entries
+    }
+
     /// Returns the size of a header in bytes, from its first 64 bytes.
     ///
     /// - Throws: The flaw of bytes that do not start a header.

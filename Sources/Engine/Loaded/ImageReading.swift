@@ -46,25 +46,30 @@ struct ImageReading {
     mutating func run() throws(Unknowable) -> Outcome {
         let listed = kimage.segments.map(\.range)
         for range in listed { try look(at: range) }
-        let purgatory = try Purgatory(of: kimage, in: kcore, within: reserved)
+        let residence = try architecture.residence?(kimage, kcore, reserved)
+        let purgatory = try purgatory(of: residence)
         identity = purgatory.identity(of: kimage)
         for region in purgatory.regions { try look(at: region) }
+        for part in residence?.parts ?? [] { try look(at: part) }
         let bootData = try bootData()
         try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
-        if let flaw = bootData?.values.flaw { return .broken(because: flaw) }
+        if let flaw = bootData?.values.flaw ?? residence?.damage { return .broken(because: flaw) }
         let commandLine = commandLine(bootData?.values)
         let header: ResidentImage.Header
-        switch try self.header(namedBy: commandLine.value, among: listed) {
+        switch try self.header(namedBy: commandLine.value, or: bootData?.values, among: listed) {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
-        let flaw = bootData?.values.spared.flatMap { header.flaw(where: $0) }
+        let mapping = architecture.headersAreDoubted ? kcore.mapping : nil
+        let impossible = mapping?.flaw(of: header.core)
+        let flaw = impossible ?? bootData?.values.spared.flatMap { header.flaw(where: $0) }
         // What a patch would cure is no damage.
         if let flaw, architecture.patching == nil { return .broken(because: flaw) }
         let roles = Roles(
             header: header, purgatory: purgatory.range, bootData: bootData?.range,
             initrd: bootData?.values.initrd,
-            targetKeys: commandLine.value.flatMap(ResidentCommandLine.targetKeys))
+            targetKeys: commandLine.value.flatMap(ResidentCommandLine.targetKeys),
+            residence: residence)
         let hole = reserved.ranges.first { $0.holds(kimage.entry) }
         let leftOut = hole.flatMap { hole in
             architecture.patching?.leftOut?(roles, purgatory.regions, hole)
@@ -81,7 +86,16 @@ struct ImageReading {
             commandLine: commandLine, identity: purgatory.identity(of: kimage),
             origin: bootData?.values.origin, bootProcessors: bootData?.values.bootProcessors)
         (image.edited, image.tree, image.flaw) = (edited, bootData?.values.tree, flaw)
+        (image.residence, image.mapping) = (residence, impossible == nil ? nil : mapping)
         return .understood(image, glance.work)
+    }
+
+    /// Reads purgatory, or what stands for it.
+    private func purgatory(of residence: Residence?) throws(Unknowable) -> Purgatory {
+        guard let residence else {
+            return try Purgatory(of: kimage, in: kcore, within: reserved)
+        }
+        return try Purgatory(of: residence, in: kcore, within: reserved)
     }
 
     /// Reads the beginning of a range, once.
@@ -159,9 +173,12 @@ struct ImageReading {
 
     /// Reads the core header that the capture kernel would use.
     private func header(
-        namedBy commandLine: String?, among listed: [AddressRange]
+        namedBy commandLine: String?, or bootData: Architecture.BootData?,
+        among listed: [AddressRange]
     ) throws(Unknowable) -> Search<ResidentImage.Header> {
-        let named = commandLine.map { ResidentCommandLine.coreHeader(in: $0) }
+        let named =
+            bootData?.coreHeader.map { .some($0.start) }
+            ?? commandLine.map { ResidentCommandLine.coreHeader(in: $0) }
         let beginning = listed.filter { range in
             heads[range].flatMap { try? CoreHeader.byteCount(prefix: $0) } != nil
         }
@@ -175,7 +192,8 @@ struct ImageReading {
             place = beginning.first
         }
         guard let place, let head = heads[place] else {
-            return .broken(because: "no segment is at the address of its elfcorehdr=")
+            let name = bootData?.coreHeader == nil ? "elfcorehdr=" : "linux,elfcorehdr"
+            return .broken(because: "no segment is at the address of its \(name)")
         }
         // Any flaw means the same: the capture kernel cannot read the header either.
         let size = (try? CoreHeader.byteCount(prefix: head)) ?? 0

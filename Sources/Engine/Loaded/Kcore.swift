@@ -71,6 +71,9 @@ final class Kcore {
         }
     }
 
+    /// Where the running kernel is; `nil` if the file does not tell.
+    var mapping: KernelMapping? { KernelMapping(header.entries) }
+
     /// How many bytes have been read.
     var byteCount: UInt64 { file.byteCount }
 

@@ -49,6 +49,23 @@ struct Purgatory {
         range = listed ?? Purgatory.hole(in: searched, besides: others, of: kimage)
     }
 
+    /// Reads the code of an image that tells itself where it is, or what stands for that code.
+    ///
+    /// - Throws: Why memory cannot be read.
+    init(
+        of residence: Residence, in kcore: Kcore, within reserved: AddressRanges
+    ) throws(Unknowable) {
+        let mark = residence.mark
+        guard mark.byteCount <= Purgatory.largest else {
+            throw Unknowable("the code of the crash image is larger than any")
+        }
+        base = mark.start
+        bytes = try kcore.bytes(Int(mark.byteCount), at: base)
+        tables = RegionTable.candidates(in: bytes, within: reserved)
+            .filter { table in !table.regions.contains { $0.overlaps(mark) } }
+        range = residence.code ?? AddressRange(start: mark.start, end: mark.start)
+    }
+
     private static func surroundings(of entry: UInt64, in hole: AddressRange) -> AddressRange {
         let first = max(entry - entry % Architecture.smallestPage, hole.start)
         return AddressRange(

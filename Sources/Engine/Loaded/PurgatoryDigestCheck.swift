@@ -65,7 +65,7 @@ struct PurgatoryDigestCheck {
     private var isChecked: Bool {
         switch architecture.digestCheck {
         case .always: true
-        case .onlyInImages(let loader): kimage.loader == loader
+        case .onlyInImages(let loader): (roles.residence?.maker ?? kimage.loader) == loader
         }
     }
 }

@@ -77,6 +77,11 @@ package struct ResidentImage: Equatable {
     var edited: [AddressRange] = []
     /// The device tree that the loader has prepared; `nil` if there is none.
     var tree: DeviceTree?
+    /// What is resident, where the image itself tells.
+    var residence: Residence?
+    /// Where the running kernel is, if the core header is wrong about that and must be made anew; `nil`
+    /// if it can be kept.
+    var mapping: KernelMapping?
     /// Why the capture kernel would not come up, if a patch can cure it; `nil` if it would.
     package var flaw: String?
 
@@ -85,7 +90,8 @@ package struct ResidentImage: Equatable {
     /// The kernel puts its `elfcorehdr=` first (`setup_cmdline`), kexec-tools puts it last
     /// (`cmdline_add_elfcorehdr`).
     package var maker: Kimage.Loader? {
-        commandLine.value.map { line in
+        if let residence { return residence.maker }
+        return commandLine.value.map { line in
             let first = KernelParameters(line).parameters.first
             return first?.name == ResidentCommandLine.coreHeader ? .kernel : .program
         } ?? kimage.loader
@@ -123,6 +129,7 @@ package struct ResidentImage: Equatable {
             integrity: integrity, commandLine: commandLine, identity: identity, origin: origin,
             bootProcessors: bootProcessors)
         (image.edited, image.tree, image.flaw) = (edited, tree, flaw)
+        (image.residence, image.mapping) = (residence, mapping)
         return image
     }
 }

@@ -12,13 +12,15 @@ struct Roles {
     let initrd: UInt64?
     /// The address of the keys of an encrypted dump target, by the command line.
     var targetKeys: UInt64?
+    /// What is resident, where the image itself tells.
+    var residence: Residence?
 
     /// Returns all parts of an image by address: those that the kernel lists, those that only the
-    /// digest's table lists, and purgatory.
+    /// digest's table lists, purgatory, and those that the image itself tells.
     func parts(listed: [AddressRange], covered: [AddressRange]) -> [ResidentImage.Part] {
         var ranges = listed
         // A patch may list single pages of a part, or none.
-        for range in covered + [purgatory] {
+        for range in covered + [purgatory] + (residence?.parts ?? []) {
             ranges += AddressRanges([range]).subtracting(AddressRanges(ranges)).ranges
         }
         let rest = ranges.filter { known($0) == nil }
@@ -33,6 +35,7 @@ struct Roles {
 
     private func known(_ range: AddressRange) -> ResidentImage.Role? {
         if range == header.range { return .coreHeader }
+        if let role = residence?.role(of: range) { return role }
         if purgatory.overlaps(range) { return .purgatory }
         if range == bootData { return .bootParameters }
         if let initrd, range.holds(initrd) { return .initrd }

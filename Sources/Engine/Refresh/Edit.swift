@@ -35,6 +35,8 @@ struct Edit: Equatable {
         let pageSize: UInt64
         /// The reserved range that the image is in.
         var hole = AddressRange(start: 0, end: 0)
+        /// The architecture's number in ELF files.
+        var machine: UInt16 = 0
         /// What the firmware says of the machine, if the architecture asks for it.
         var firmware = Fact<FirmwareDescription>.unknown(because: "the firmware was not asked")
     }

@@ -23,6 +23,24 @@ struct HeaderPlan {
     /// load.
     static let growth: UInt64 = 16 << 10
 
+    /// Makes the edit of an image's core header, in another place if it has outgrown its own.
+    ///
+    /// `place` finds one for a size in whole pages.
+    /// - Throws: Why it cannot be made, or that there is no place.
+    static func edit(
+        _ context: Edit.Context,
+        elsewhere place: (_ size: UInt64) throws(PatchObstacle) -> AddressRange
+    ) throws(PatchObstacle) -> Edit {
+        let old = context.image.header.range
+        let bytes = try bytes(context)
+        if bytes.count <= old.byteCount, let edit = try edits(context).first { return edit }
+        let size = AddressRange(start: 0, end: UInt64(bytes.count) + growth)
+        return Edit(
+            range: try place(size.inWhole(pagesOf: context.pageSize).byteCount), bytes: bytes,
+            isSegment: true, underDigest: context.image.digestCoversHeader ? old : nil,
+            replaced: old)
+    }
+
     /// Makes the edit of an image's core header: a producer of edits.
     ///
     /// The new header gets all of the room of the old one, unless the kernel has left far too much.
@@ -51,7 +69,10 @@ struct HeaderPlan {
     ///
     /// - Throws: Why they cannot be made.
     static func bytes(_ context: Edit.Context) throws(PatchObstacle) -> [UInt8] {
-        try HeaderPlan(
+        if let mapping = context.image.mapping {
+            return try NewHeader(context, mapping: mapping).header().encoded()
+        }
+        return try HeaderPlan(
             old: context.image.header.core, live: context.live, notes: context.notes,
             kept: context.ramOutsideDumps
         ).header().encoded()

@@ -79,12 +79,14 @@ struct Patch {
         }
     }
 
-    /// Makes sure that the page which the kernel will write is one that nothing uses: it has zeros, or
-    /// an earlier copy of vmcoreinfo (kernel/vmcore_info.c, `crash_save_vmcoreinfo_init`).
+    /// Makes sure that the page which the kernel will write is one that nothing uses: it has what such
+    /// pages have on this architecture, or an earlier copy of vmcoreinfo (kernel/vmcore_info.c,
+    /// `crash_save_vmcoreinfo_init`).
     private static func checkLanding(_ plan: PatchPlan, in kcore: Kcore) throws(Unknowable) {
         guard let landing = plan.landing else { return }
         let bytes = try kcore.bytes(Int(landing.byteCount), at: landing.start)
-        guard bytes.starts(with: "OSRELEASE=".utf8) || bytes.allSatisfy({ $0 == 0 }) else {
+        let isUnused = plan.architecture.patching?.isUnused(bytes) ?? false
+        guard bytes.starts(with: "OSRELEASE=".utf8) || isUnused else {
             throw Unknowable(
                 "the page of it at \(hexadecimal(landing.start)), into which the kernel would write,"
                     + " is in use")

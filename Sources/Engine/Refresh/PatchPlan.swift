@@ -88,7 +88,8 @@ struct PatchPlan: Equatable {
                 image: image, live: live, notes: notes,
                 ramOutsideDumps: seen.architecture.unjudged(
                     reserved: seen.reserved.value ?? [], of: image.kimage.entry),
-                pageSize: rules.pageSize, hole: hole, firmware: seen.firmware)
+                pageSize: rules.pageSize, hole: hole, machine: seen.architecture.number,
+                firmware: seen.firmware)
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             throw .machineNotKnown(because: reason)
         }

@@ -21,6 +21,11 @@ struct PurgatoryDigestEdits: Equatable {
     ///
     /// - Throws: That the image has no digest, or one that covers an edit in some other way.
     init(for image: ResidentImage, besides draft: Draft) throws(PatchObstacle) {
+        // An image that tells what it is made of needs no table.
+        if image.integrity == .none, image.residence?.maker == .kernel {
+            (edits, isDigestUnfound) = ([], false)
+            return
+        }
         // Without a table nothing would be known of what a patch leaves unlisted.
         guard let digest = image.digest, image.integrity != .mismatch else {
             throw .digestNotUnderstood

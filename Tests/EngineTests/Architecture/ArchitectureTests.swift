@@ -14,7 +14,7 @@ import Testing
             [one.imagesGoStale, one.patching != nil, one.bootData != nil]
                 .map { $0 ? "y" : "n" }.joined()
         }
-        #expect(table == ["yyy", "yyy", "ynn", "nnn", "ynn", "ynn"])
+        #expect(table == ["yyy", "yyy", "yyy", "nnn", "ynn", "ynn"])
     }
 
     @Test func numbersAreThoseOfTheSystemCall() {

@@ -194,7 +194,9 @@ struct POWERMachine {
 
 extension POWERMachine {
     /// Where the kernel's own pages come to lie, by the loop of `kimage_alloc_crash_control_pages`.
-    static func ownPages(beside listed: [AddressRange], page: UInt64) -> [UInt64] {
+    static func ownPages(
+        beside listed: [AddressRange], page: UInt64, from base: UInt64 = base
+    ) -> [UInt64] {
         var (next, pages): (UInt64, [UInt64]) = (base, [])
         for _ in 0..<2 {
             next = (next + page - 1) / page * page
