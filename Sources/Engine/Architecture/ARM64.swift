@@ -33,6 +33,7 @@ extension Architecture {
             },
             patching: patching)
         architecture.headersAreDoubted = true
+        architecture.pointersAreFoundByValue = true
         architecture.bootData = { segment, kcore throws(Unknowable) in
             try .tree(in: segment, of: kcore) { tree, start in
                 ARM64DeviceTree(tree: tree).bootData(at: start)

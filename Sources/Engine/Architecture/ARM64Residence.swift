@@ -45,6 +45,8 @@ struct ARM64Residence {
         let tree: UInt64
         /// What a trampoline says of the rest.
         var record: ARM64Trampoline?
+        /// Why it leads nowhere.
+        var damage: String?
     }
 
     /// Follows the trail.
@@ -63,7 +65,12 @@ struct ARM64Residence {
                 try treeSize(at: segment.range.start) == nil ? nil : segment.range.start
             }.compactMap { $0 }
             guard trees.count == 1 else { return nil }
-            return Trail(maker: .kernel, code: nil, entry: entry, kernel: entry, tree: trees[0])
+            var trail = Trail(
+                maker: .kernel, code: nil, entry: entry, kernel: entry, tree: trees[0])
+            if kimage.loader == .program {
+                trail.damage = "nothing tells its kernel where its device tree is"
+            }
+            return trail
         }
         let code = kimage.segments.map(\.range).first { $0.holds(entry) }
         return try code.flatMap { code throws(Unknowable) in try trail(from: entry, in: code) }
@@ -110,7 +117,7 @@ struct ARM64Residence {
         }
         return Residence(
             maker: trail.maker, code: trail.code, entry: trail.entry, kernel: kernel, tree: place,
-            initrd: parts[2])
+            initrd: parts[2], damage: trail.damage)
     }
 
     /// Notes whether the running kernel has written into the capture kernel, and whether that

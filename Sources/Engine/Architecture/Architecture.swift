@@ -22,6 +22,9 @@ package struct Architecture: Sendable {
     /// Whether an image can be found by what it holds, if the kernel does not tell where it keeps
     /// it.
     var imagesAreFoundByContents = false
+    /// Whether the pointer to the image can be found by what it points to, if the kernel tells its
+    /// types and not its variables.
+    var pointersAreFoundByValue = false
     /// Reads from a segment where the image has its command line and its initrd; `nil` if it is not
     /// known how.
     var bootData: (@Sendable (Segment, Kcore) throws(Unknowable) -> BootData?)?

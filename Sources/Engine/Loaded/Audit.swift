@@ -112,7 +112,7 @@ package struct Audit {
         // Not `??`: it would widen the type of the error.
         let layout =
             if let known = self.layout { known } else {
-                try KernelLayout(of: root, on: architecture)
+                try KernelLayout(of: root, on: architecture, within: reserved)
             }
         self.layout = layout
         let (finding, work, count) = try Kcore.observe(below: root) {

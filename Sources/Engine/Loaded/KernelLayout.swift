@@ -19,9 +19,12 @@ package struct KernelLayout: Hashable, Codable {
     ///
     /// Whoever changes an image must know whether the kernel does, too, and without the layout only the
     /// absence of that feature tells.
+    ///
+    /// The image that is loaded lies in `reserved`.
     /// - Throws: Why it cannot be known.
     package init(
-        of root: SystemRoot, on architecture: Architecture = .current
+        of root: SystemRoot, on architecture: Architecture = .current,
+        within reserved: AddressRanges = AddressRanges()
     ) throws(Unknowable) {
         if architecture.imagesAreFoundByContents,
             !root.has("/sys/devices/system/memory/crash_hotplug"),
@@ -31,8 +34,16 @@ package struct KernelLayout: Hashable, Codable {
             (image, pointer) = (nil, nil)
             return
         }
-        image = try KernelLayout.image(below: root)
-        pointer = try KernelSymbols.address(of: "kexec_crash_image", below: root)
+        let image = try KernelLayout.image(below: root)
+        self.image = image
+        let name = "kexec_crash_image"
+        if architecture.pointersAreFoundByValue,
+            try KernelSymbols.find(name, below: root) == nil
+        {
+            pointer = try KimagePointer.find(below: root, laidOut: image, within: reserved)
+            return
+        }
+        pointer = try KernelSymbols.address(of: name, below: root)
     }
 
     /// Whether the kernel tells its types and its variables.

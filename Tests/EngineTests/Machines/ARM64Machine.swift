@@ -22,7 +22,6 @@ struct ARM64Machine {
     static let text = AddressRange(start: 0x4020_0000, end: 0x4022_0000)
     static let textDistance: UInt64 = 0xFFFF_8000_4000_0000
     static let directMap: UInt64 = 0xFFFE_FFFF_C000_0000
-    static let commandLine = "console=ttyAMA0 nr_cpus=1 reset_devices"
     /// Offsets in purgatory.
     static let table: UInt64 = 0x1C00
     static let digest: UInt64 = 0x1D00
@@ -47,6 +46,9 @@ struct ARM64Machine {
     var ram = [AddressRange(start: 0x4000_0000, end: 0x8000_0000)]
     /// Whether the kernel says where it keeps the list of an image's parts.
     var isListed = true
+    /// How many variables of the kernel point to that list.
+    var pointers = 1
+    var commandLine = "console=ttyAMA0 nr_cpus=1 reset_devices"
     /// Whether what is listed reads as zeros.
     var hides = false
     /// Whether kexec-tools has found the kernel.
@@ -139,11 +141,11 @@ struct ARM64Machine {
         putNumber(tree.start, at: purgatory.start + ARM64Machine.words.tree)
     }
 
-    private mutating func putTree(slack: UInt64) throws {
+    mutating func putTree(slack: UInt64 = 64) throws {
         let initrd = ARM64Machine.initrd
         let range = Array(bigEndian: header.start) + Array(bigEndian: header.byteCount)
         var tree = SyntheticDeviceTree(
-            commandLine: ARM64Machine.commandLine, initrd: initrd.start, cpus: [],
+            commandLine: commandLine, initrd: initrd.start, cpus: [],
             // The kernel's loader reserves these, kexec-tools leaves that to the capture kernel.
             reservations: maker == .kernel ? [header, initrd] : [])
         tree.root.children = tree.root.children.filter { $0.name == "chosen" }

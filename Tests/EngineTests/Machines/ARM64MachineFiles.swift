@@ -58,8 +58,11 @@ extension ARM64Machine {
             let target = ARM64Machine.text.start + UInt64(index * 0x400) &+ ARM64Machine.directMap
             data.set(target, at: 0x1_4000 + index * 8)
         }
-        data.set(
-            ARM64Machine.text.start + ARM64Machine.place &+ ARM64Machine.directMap, at: 0x1_0040)
+        for index in 0..<pointers {
+            data.set(
+                ARM64Machine.text.start + ARM64Machine.place &+ ARM64Machine.directMap,
+                at: 0x1_0040 + index * 8)
+        }
         let place = Int(ARM64Machine.place)
         data.replaceSubrange(place..<place + kimage.bytes.count, with: kimage.bytes)
         return data
