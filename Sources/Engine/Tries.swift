@@ -52,7 +52,9 @@ struct Tries {
         do throws(Unknowable) {
             return try tries.settled(attempt)
         } catch {
-            throw Unknowable(error.reason, isEncrypted: error.isEncrypted)
+            var last = Unknowable(error.reason, isEncrypted: error.isEncrypted)
+            last.hidden = error.hidden
+            throw last
         }
     }
 }

@@ -87,7 +87,7 @@ struct ARM64Patch {
         if purgatory != nil {
             return Draft(
                 edits: edits, copies: AddressRanges(residence.code.map { [$0] } ?? []),
-                entry: residence.entry)
+                entry: residence.entry, disclosure: ARM64Disclosure.again(residence))
         }
         let page: AddressRange
         if let code = residence.code {
@@ -113,7 +113,10 @@ struct ARM64Patch {
 
     /// Whether a page is used by what stays in its place, while the capture kernel is at `kernel`.
     private func isTaken(_ page: AddressRange, by kernel: AddressRange) -> Bool {
-        let parts = [kernel, residence.tree, residence.code, residence.initrd].compactMap { $0 }
+        let parts = [
+            kernel, residence.tree, residence.code, residence.initrd, residence.gate,
+            residence.gateRecord,
+        ].compactMap { $0 }
         return !AddressRanges(parts).intersection(AddressRanges([page])).isEmpty
     }
 }
@@ -121,7 +124,8 @@ struct ARM64Patch {
 extension ARM64Patch {
     /// What is free beside the image.
     private var free: FreePlaces {
-        let parts = image.parts.map(\.range) + [residence.kernel, image.header.range]
+        let parts =
+            image.parts.map(\.range) + residence.parts + [residence.kernel, image.header.range]
         return FreePlaces(
             besides: AddressRanges(parts + tree.tree.reservations), in: context.hole)
     }
@@ -139,11 +143,7 @@ extension ARM64Patch {
             start: header.range.start, end: header.range.start + UInt64(header.bytes.count))
         let isNamed =
             tree.header?.start == used.start && tree.header.map { $0.end >= used.end } == true
-        let isListed = image.parts.contains { $0.range == old && $0.isListed }
         guard !isNamed || purgatory != nil else { return (old.start, []) }
-        guard isListed || purgatory == nil || image.digest?.regions.contains(old) == true else {
-            throw .imageNotUnderstood(because: "what its device tree is for is not certain")
-        }
         var new = tree
         try new.name(header: header.range)
         let isCovered = image.digest?.regions.contains { $0.overlaps(old) } ?? false
@@ -181,6 +181,13 @@ extension ARM64Patch {
                 end: min(kernel.start + ARM64Image.padding, kernel.end))
         ])
     }
+
+    /// What that padding consists of, as bytes.
+    static let filler: [UInt8] = {
+        var bytes: [UInt8] = []
+        bytes.append(littleEndian: ARM64Image.nothing)
+        return bytes
+    }()
 
     /// Whether a page of that padding is what it should be: instructions that do nothing, zeros, or
     /// an earlier copy of vmcoreinfo.

@@ -38,6 +38,8 @@ package struct Audit {
         let isMoving: Bool
         /// Whether the host encrypts its memory, so that the image looks like noise.
         var isEncrypted = false
+        /// The image that the kernel hides; `nil` if there is none.
+        var hidden: Kimage?
         /// The work of computing the digest of the image, if it has one.
         let work: DigestWork?
     }
@@ -71,12 +73,13 @@ package struct Audit {
         var byteCount: UInt64 = 0
         var work: DigestWork?
         var (isMoving, isEncrypted) = (false, false)
+        var hidden: Kimage?
         let finding: Fact<Finding>
         do throws(Unknowable) {
             (finding, work) = try find(in: AddressRanges(reserved), counting: &byteCount)
         } catch {
             finding = .unknown(because: error.reason)
-            (isMoving, isEncrypted) = (error.mayPass, error.isEncrypted)
+            (isMoving, isEncrypted, hidden) = (error.mayPass, error.isEncrypted, error.hidden)
         }
         let described: Fact<LiveSystem>
         switch finding {
@@ -102,7 +105,7 @@ package struct Audit {
         return Report(
             finding: finding, described: described, offline: offline,
             unbootable: unbootable ?? NumberSet(), byteCount: byteCount, isMoving: isMoving,
-            isEncrypted: isEncrypted, work: work)
+            isEncrypted: isEncrypted, hidden: hidden, work: work)
     }
 
     /// Finds the image in memory.

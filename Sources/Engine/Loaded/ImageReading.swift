@@ -55,6 +55,7 @@ struct ImageReading {
         try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
         if let flaw = bootData?.values.flaw ?? residence?.damage { return .broken(because: flaw) }
         let commandLine = commandLine(bootData?.values)
+        if residence != nil, let place = unlistedHeader(bootData?.values) { try look(at: place) }
         let header: ResidentImage.Header
         switch try self.header(namedBy: commandLine.value, or: bootData?.values, among: listed) {
         case .understood(let found): header = found
@@ -62,7 +63,9 @@ struct ImageReading {
         }
         let mapping = architecture.headersAreDoubted ? kcore.mapping : nil
         let impossible = mapping?.flaw(of: header.core)
-        let flaw = impossible ?? bootData?.values.spared.flatMap { header.flaw(where: $0) }
+        let flaw =
+            impossible ?? residence?.flaw(under: purgatory.regions)
+            ?? bootData?.values.spared.flatMap { header.flaw(where: $0) }
         // What a patch would cure is no damage.
         if let flaw, architecture.patching == nil { return .broken(because: flaw) }
         let roles = Roles(
@@ -116,8 +119,10 @@ struct ImageReading {
         _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
         if heads.values.allSatisfy({ head in head.allSatisfy { $0 == 0 } }) {
-            throw Unknowable(
+            var error = Unknowable(
                 "reserved memory reads as zeros: this kernel hides the loaded image from readers")
+            error.hidden = kimage
+            throw error
         }
         let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
         guard bootData == nil, purgatory.tables.isEmpty else { return }
@@ -165,6 +170,16 @@ struct ImageReading {
         }
     }
 
+    /// The core header that boot data names and the kernel does not list, with all pages that it
+    /// has.
+    private func unlistedHeader(_ bootData: Architecture.BootData?) -> AddressRange? {
+        let pageSize = architecture.patching?.pageSize ?? Architecture.smallestPage
+        return bootData?.coreHeader.map { $0.inWhole(pagesOf: pageSize) }.flatMap { place in
+            let isListed = kimage.segments.contains { $0.range.overlaps(place) }
+            return reserved.contains(place) && !isListed ? place : nil
+        }
+    }
+
     /// What was looked for, or why the image cannot work without it.
     private enum Search<Found> {
         case understood(Found)
@@ -187,7 +202,7 @@ struct ImageReading {
         case .some(nil):
             return .broken(because: "its command line has no elfcorehdr=")
         case .some(.some(let address)):
-            place = listed.first { $0.start == address }
+            place = listed.first { $0.start == address } ?? unlistedHeader(bootData)
         case .none:
             place = beginning.first
         }

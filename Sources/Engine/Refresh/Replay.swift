@@ -41,7 +41,8 @@ enum Replay {
             let rest = AddressRanges(parts).subtracting(AddressRanges(digest.regions))
             guard parts.count <= SegmentPlan.mostSegments, rest.byteCount <= Books.mostUncovered
             else { throw Unknowable("it has too many parts") }
-            entry = image.kimage.entry
+            // A page that a kernel hides cannot be copied.
+            entry = image.residence?.gate == nil ? image.kimage.entry : image.entry
             self.parts = parts
             covered = digest.regions
             uncovered = try rest.ranges.map { range throws(Unknowable) in
