@@ -8,7 +8,8 @@ import Glibc
 
 /// The parsers of what the kernel, reserved memory or a configuration gives.
 enum FuzzTarget: String, CaseIterable {
-    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell, tree, contents
+    case iomem, kallsyms, kcore, types, header, regions, image, parameters, shell, tree, contents,
+        entry
 
     /// The one that the environment names.
     static let chosen: FuzzTarget = {
@@ -33,6 +34,10 @@ enum FuzzTarget: String, CaseIterable {
             guard let header = try? CoreHeader(bytes) else { return }
             precondition(bytes.starts(with: header.encoded()))
             _ = CoreDescription(of: header, kernelNote: header.entries.first?.physical)
+            if let mapping = KernelMapping(header.entries) {
+                precondition(mapping.ram.contains(mapping.text.range))
+                _ = mapping.flaw(of: header)
+            }
         case .types:
             guard let types = try? BTF(btf: bytes) else { return }
             _ = Kimage.Layout(in: types)
@@ -50,6 +55,8 @@ enum FuzzTarget: String, CaseIterable {
             feedTree(bytes)
         case .contents:
             feedContents(bytes)
+        case .entry:
+            feedEntry(bytes)
         }
     }
 
@@ -127,6 +134,11 @@ enum FuzzTarget: String, CaseIterable {
         try? other.name(header.start)
         _ = try? other.encoded(in: room)
         _ = try? POWERPlaces.firmware(in: tree)
+        var named = ARM64DeviceTree(tree: tree)
+        _ = (named.bootData(at: 0), named.initrd)
+        if named.header != nil, (try? named.name(header: header)) != nil {
+            precondition(named.header == header)
+        }
     }
 
     /// All that is found lies in the memory that was searched.
@@ -147,17 +159,75 @@ enum FuzzTarget: String, CaseIterable {
             AddressRanges(found.segments.map(\.range)).subtracting(AddressRanges([range])).isEmpty)
     }
 
-    private func feedImage(_ bytes: [UInt8]) {
-        let reserved = AddressRanges([AddressRange(start: 0x3300_0000, end: 0x3F00_0000)])
+    /// What is found from an entry lies in the reserve, each part beside the others.
+    ///
+    /// The first bytes say
+    /// where the entry is, and whether a kernel or a program has loaded the image.
+    private func feedEntry(_ bytes: [UInt8]) {
+        let base: UInt64 = 0x4800_0000
+        let hole = AddressRange(start: base, end: base + (4 << 20))
+        let memory = bytes.dropFirst(4) + [UInt8](repeating: 0, count: 8)
+        let read = { (count: Int, address: UInt64) throws(Unknowable) -> [UInt8] in
+            guard hole.holds(address), hole.end - address >= UInt64(count) else {
+                throw Unknowable("beyond")
+            }
+            // The input repeats at each MiB, so that a kernel can be behind something else.
+            return (0..<count).map { index in
+                let place = Int(address - base) % (1 << 20) + index
+                return place < memory.count ? memory[memory.startIndex + place] : 0
+            }
+        }
+        let number = { (index: Int) in index < bytes.count ? UInt64(bytes[index]) : 0 }
+        let entry = base + number(0) * 64 + number(1) % 4 << 20
+        let parts = [
+            AddressRange(start: base, end: base + (number(2) % 8 + 1) * 4096),
+            AddressRange(start: base + (1 << 20), end: base + (1 << 20) + 0x2000),
+        ]
+        var list = [UInt8](repeating: 0, count: 74 * 8)
+        func set(_ value: UInt64, _ word: Int) {
+            for byte in 0..<8 {
+                list[word * 8 + byte] = UInt8(truncatingIfNeeded: value >> UInt64(byte * 8))
+            }
+        }
+        set(entry, 3)
+        set(UInt64(parts.count), 7)
+        for (index, part) in parts.enumerated() {
+            set(part.start, 8 + index * 4 + 2)
+            set(part.byteCount, 8 + index * 4 + 3)
+        }
+        set(number(3) % 2 == 0 ? 1 : 5, 73)
+        let reserved = AddressRanges([hole])
+        let kimage = try? Kimage(
+            list, laidOut: FuzzTarget.layout(of: list.count), within: reserved)
+        guard let kimage else { fatalError("the list is not understood") }
+        let found = try? ARM64Residence.find(kimage, within: reserved, pageSize: 4096, read: read)
+        if let found = found ?? nil {
+            let all = [found.kernel, found.tree, found.initrd, found.code].compactMap { $0 }
+            precondition(AddressRanges(all).subtracting(reserved).isEmpty)
+            precondition(AddressRanges(all).byteCount == all.reduce(0) { $0 + $1.byteCount })
+        }
+        let shown = try? ARM64Disclosure.plan(kimage, in: hole, pageSize: 4096, read: read)
+        for page in (shown ?? nil)?.pages ?? [] {
+            precondition(AddressRanges(parts).intersection(AddressRanges([page])).isEmpty)
+        }
+    }
+
+    /// A list of parts whose fields have 64 bits each.
+    private static func layout(of size: Int) -> Kimage.Layout {
         let word = { (index: Int) in Field(bitOffset: index * 64, bitSize: 64) }
-        let layout = Kimage.Layout(
-            byteCount: bytes.count, entry: word(3), segmentCount: word(7), controlPage: word(72),
+        return Kimage.Layout(
+            byteCount: size, entry: word(3), segmentCount: word(7), controlPage: word(72),
             type: Field(bitOffset: 73 * 64, bitSize: 1),
             isFromFiles: Field(bitOffset: 73 * 64 + 2, bitSize: 1),
             hotplugSupport: Field(bitOffset: 73 * 64 + 3, bitSize: 1), headerUpdate: nil,
             segments: Kimage.Layout.SegmentLayout(
                 offset: 64, stride: 32, capacity: 16, bufferSize: word(1), address: word(2),
                 memorySize: word(3)))
+    }
+
+    private func feedImage(_ bytes: [UInt8]) {
+        let reserved = AddressRanges([AddressRange(start: 0x3300_0000, end: 0x3F00_0000)])
+        let layout = FuzzTarget.layout(of: bytes.count)
         guard let image = try? Kimage(bytes, laidOut: layout, within: reserved) else { return }
         precondition(!image.segments.isEmpty && image.segments.count <= 16)
     }

@@ -13,7 +13,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.."
 seconds=${1:-60}
 shift || true
 targets=("$@")
-((${#targets[@]})) || targets=(iomem kallsyms kcore types header regions image parameters shell tree contents)
+((${#targets[@]})) || targets=(iomem kallsyms kcore types header regions image parameters shell tree contents entry)
 build=.build/fuzz
 program=$build/fuzz
 limit=-max_total_time=$seconds
