@@ -63,17 +63,30 @@ struct ARM64Patch {
             draft.landing = page
             return draft
         }
+        return try draftWithMove(edits, tree: treePlace, header: header, &places)
+    }
+
+    /// Moves the capture kernel, so that the kernel's own pages fall into its old place, now and
+    /// later.
+    private func draftWithMove(
+        _ edits: [Edit], tree: UInt64, header: Edit, _ places: inout FreePlaces
+    ) throws(PatchObstacle) -> Draft {
+        let old = residence.kernel
+        guard purgatory == nil || image.digest?.regions.contains(old) == true else {
+            throw .imageNotUnderstood(because: "the kernel's own pages would hit it")
+        }
         let place = try places.take(
-            residence.kernel.byteCount, alignedTo: ARM64Image.alignment, for: "its kernel")
-        let move = Edit(
-            range: place, bytes: [], isSegment: true, underDigest: nil,
-            replaced: residence.kernel, isMove: true)
-        let words = try purgatory.map { words throws(PatchObstacle) in
-            [try words.edit(residence.kernel.start, to: place.start, of: "the kernel")]
+            old.byteCount, alignedTo: ARM64Image.alignment, for: "its kernel")
+        var edits = edits
+        edits.append(
+            Edit(
+                range: place, bytes: [], isSegment: true, underDigest: nil, replaced: old,
+                isMove: true))
+        if let purgatory {
+            edits.append(try purgatory.edit(old.start, to: place.start, of: "the kernel"))
         }
         let moved = try withEntry(
-            edits + [move] + (words ?? []), kernel: place.start, tree: treePlace, header: header,
-            &places)
+            edits, kernel: place.start, tree: tree, header: header, &places)
         guard let page = note(beside: moved), !isTaken(page, by: place) else {
             throw .imageNotUnderstood(because: "the kernel's own pages would hit it")
         }
@@ -118,96 +131,5 @@ struct ARM64Patch {
             residence.gateRecord,
         ].compactMap { $0 }
         return !AddressRanges(parts).intersection(AddressRanges([page])).isEmpty
-    }
-}
-
-extension ARM64Patch {
-    /// What is free beside the image.
-    private var free: FreePlaces {
-        let parts =
-            image.parts.map(\.range) + residence.parts + [residence.kernel, image.header.range]
-        return FreePlaces(
-            besides: AddressRanges(parts + tree.tree.reservations), in: context.hole)
-    }
-
-    /// Makes the device tree anew where it has to change, in another place if it has outgrown its
-    /// own; returns where it is.
-    ///
-    /// Under a digest it always is: the first patch takes it out, so that it can change at any
-    /// later one.
-    private func treeEdits(
-        beside header: Edit, _ places: inout FreePlaces
-    ) throws(PatchObstacle) -> (place: UInt64, [Edit]) {
-        let old = residence.tree
-        let used = AddressRange(
-            start: header.range.start, end: header.range.start + UInt64(header.bytes.count))
-        let isNamed =
-            tree.header?.start == used.start && tree.header.map { $0.end >= used.end } == true
-        guard !isNamed || purgatory != nil else { return (old.start, []) }
-        var new = tree
-        try new.name(header: header.range)
-        let isCovered = image.digest?.regions.contains { $0.overlaps(old) } ?? false
-        let needed: Int
-        do throws(DeviceTree.Oversize) {
-            let bytes = try new.tree.encoded(in: Int(old.byteCount))
-            let edit = Edit(
-                range: old, bytes: bytes, isSegment: true, underDigest: isCovered ? old : nil)
-            return (old.start, [edit])
-        } catch {
-            needed = error.needed
-        }
-        let place = try places.take(
-            AddressRange(start: 0, end: UInt64(needed)).inWhole(pagesOf: context.pageSize)
-                .byteCount,
-            alignedTo: ARM64Patch.alignment, fromTop: true, for: "its device tree")
-        guard let bytes = try? new.tree.encoded(in: Int(place.byteCount)) else {
-            throw .imageNotUnderstood(because: "its device tree is too large")
-        }
-        let edit = Edit(
-            range: place, bytes: bytes, isSegment: true, underDigest: isCovered ? old : nil,
-            replaced: old)
-        let word = try purgatory.map { words throws(PatchObstacle) in
-            try words.edit(old.start, to: place.start, of: "the device tree")
-        }
-        return (place.start, [edit] + (word.map { [$0] } ?? []))
-    }
-
-    /// The pages of a kernel that lie all in the padding before its code, behind the page with its
-    /// header.
-    static func unusedPages(of kernel: AddressRange, pageSize: UInt64) -> AddressRanges {
-        AddressRanges([
-            AddressRange(
-                start: kernel.start + pageSize,
-                end: min(kernel.start + ARM64Image.padding, kernel.end))
-        ])
-    }
-
-    /// What that padding consists of, as bytes.
-    static let filler: [UInt8] = {
-        var bytes: [UInt8] = []
-        bytes.append(littleEndian: ARM64Image.nothing)
-        return bytes
-    }()
-
-    /// Whether a page of that padding is what it should be: instructions that do nothing, zeros, or
-    /// an earlier copy of vmcoreinfo.
-    static func isUnused(_ page: [UInt8]) -> Bool {
-        if page.starts(with: "OSRELEASE=".utf8) { return true }
-        return stride(from: 0, to: page.count, by: 4).allSatisfy { place in
-            page.word(at: place).map { $0 == 0 || $0 == ARM64Image.nothing } ?? false
-        }
-    }
-
-    /// What the first patch of an image takes out of its digest beside the core header: the device
-    /// tree, and the page of padding into which the kernel will write.
-    static func leftOut(
-        _ roles: Roles, covered: [AddressRange], in hole: AddressRange, pageSize: UInt64
-    ) -> [AddressRange] {
-        guard let residence = roles.residence else { return [] }
-        let page = AddressRange(start: hole.start + pageSize, end: hole.start + 2 * pageSize)
-        let isHit =
-            residence.kernel.start == hole.start && covered.contains(residence.kernel)
-            && unusedPages(of: residence.kernel, pageSize: pageSize).contains(page)
-        return [residence.tree] + (isHit ? [page] : [])
     }
 }

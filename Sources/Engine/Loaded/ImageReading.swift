@@ -61,35 +61,59 @@ struct ImageReading {
         case .understood(let found): header = found
         case .broken(let reason): return .broken(because: reason)
         }
+        let findings = Findings(
+            listed: listed, residence: residence, purgatory: purgatory, bootData: bootData,
+            commandLine: commandLine, header: header)
+        return outcome(of: findings)
+    }
+
+    /// What was found of an image, part by part.
+    private struct Findings {
+        let listed: [AddressRange]
+        let residence: Residence?
+        let purgatory: Purgatory
+        let bootData: (range: AddressRange, values: Architecture.BootData)?
+        let commandLine: Fact<String>
+        let header: ResidentImage.Header
+
+        /// What each part is for.
+        var roles: Roles {
+            Roles(
+                header: header, purgatory: purgatory.range, bootData: bootData?.range,
+                initrd: bootData?.values.initrd,
+                targetKeys: commandLine.value.flatMap(ResidentCommandLine.targetKeys),
+                residence: residence)
+        }
+    }
+
+    /// Puts together what was found.
+    private func outcome(of found: Findings) -> Outcome {
+        let (purgatory, header, data) = (found.purgatory, found.header, found.bootData?.values)
         let mapping = architecture.headersAreDoubted ? kcore.mapping : nil
         let impossible = mapping?.flaw(of: header.core)
         let flaw =
-            impossible ?? residence?.flaw(under: purgatory.regions)
-            ?? bootData?.values.spared.flatMap { header.flaw(where: $0) }
+            impossible ?? found.residence?.flaw(under: purgatory.regions)
+            ?? data?.spared.flatMap { header.flaw(where: $0) }
         // What a patch would cure is no damage.
         if let flaw, architecture.patching == nil { return .broken(because: flaw) }
-        let roles = Roles(
-            header: header, purgatory: purgatory.range, bootData: bootData?.range,
-            initrd: bootData?.values.initrd,
-            targetKeys: commandLine.value.flatMap(ResidentCommandLine.targetKeys),
-            residence: residence)
+        let roles = found.roles
         let hole = reserved.ranges.first { $0.holds(kimage.entry) }
         let leftOut = hole.flatMap { hole in
             architecture.patching?.leftOut?(roles, purgatory.regions, hole)
         }
         let edited = [header.range] + (leftOut ?? [])
-        let check = PurgatoryDigestCheck(
+        let glance = PurgatoryDigestCheck(
             purgatory: purgatory, kimage: kimage, architecture: architecture, roles: roles,
-            edited: edited, known: known)
-        let glance = check.run()
+            edited: edited, known: known
+        ).run()
         var image = ResidentImage(
             kimage: kimage,
-            parts: roles.parts(listed: listed, covered: glance.digest?.regions ?? []),
+            parts: roles.parts(listed: found.listed, covered: glance.digest?.regions ?? []),
             header: header, digest: glance.digest, integrity: glance.integrity,
-            commandLine: commandLine, identity: purgatory.identity(of: kimage),
-            origin: bootData?.values.origin, bootProcessors: bootData?.values.bootProcessors)
-        (image.edited, image.tree, image.flaw) = (edited, bootData?.values.tree, flaw)
-        (image.residence, image.mapping) = (residence, impossible == nil ? nil : mapping)
+            commandLine: found.commandLine, identity: purgatory.identity(of: kimage),
+            origin: data?.origin, bootProcessors: data?.bootProcessors)
+        (image.edited, image.tree, image.flaw) = (edited, data?.tree, flaw)
+        (image.residence, image.mapping) = (found.residence, impossible == nil ? nil : mapping)
         return .understood(image, glance.work)
     }
 

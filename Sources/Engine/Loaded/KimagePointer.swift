@@ -15,8 +15,8 @@ struct KimagePointer {
     /// The structure has more than 512 bytes, so the kernel allocates it at a multiple of those
     /// (mm/slab_common.c, `create_kmalloc_caches`: sizes that are powers of two are aligned so).
     private static let alignment: UInt64 = 512
-    /// How many objects are looked at; a kernel has some thousand pointers to such places.
-    private static let most = 1 << 16
+    /// How many objects are looked at, of which a kernel has some thousand, and how often.
+    private static let most = (objects: 1 << 16, tries: 3)
 
     /// Finds its virtual address on the machine below `root`.
     ///
@@ -25,17 +25,35 @@ struct KimagePointer {
         below root: SystemRoot, laidOut layout: Kimage.Layout, within reserved: AddressRanges
     ) throws(Unknowable) -> UInt64 {
         let variables = try variables(below: root)
-        return try Tries.settled { () throws(Unknowable) in
-            try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                guard let mapping = kcore.mapping else {
-                    throw Unknowable(
-                        "/proc/kallsyms does not list kexec_crash_image (CONFIG_KALLSYMS_ALL is not"
-                            + " set), and /proc/kcore does not tell where the kernel is")
-                }
-                return try KimagePointer(
-                    kcore: kcore, mapping: mapping, layout: layout, reserved: reserved
-                ).find(among: variables ?? mapping.text.range)
+        // It takes long, so it is not repeated as often as a look.
+        var tries = Tries()
+        for _ in 1..<most.tries {
+            do throws(Unknowable) {
+                return try find(among: variables, below: root, laidOut: layout, within: reserved)
+            } catch {
+                guard error.mayPass, tries.again() else { throw error }
             }
+        }
+        do throws(Unknowable) {
+            return try find(among: variables, below: root, laidOut: layout, within: reserved)
+        } catch {
+            throw Unknowable(error.reason)
+        }
+    }
+
+    private static func find(
+        among variables: AddressRange?, below root: SystemRoot, laidOut layout: Kimage.Layout,
+        within reserved: AddressRanges
+    ) throws(Unknowable) -> UInt64 {
+        try Kcore.observe(below: root) { kcore throws(Unknowable) in
+            guard let mapping = kcore.mapping else {
+                throw Unknowable(
+                    "/proc/kallsyms does not list kexec_crash_image (CONFIG_KALLSYMS_ALL is not"
+                        + " set), and /proc/kcore does not tell where the kernel is")
+            }
+            return try KimagePointer(
+                kcore: kcore, mapping: mapping, layout: layout, reserved: reserved
+            ).find(among: variables ?? mapping.text.range)
         }
     }
 
@@ -80,7 +98,7 @@ struct KimagePointer {
             }
             let physical = value &- mapping.directMap
             let (end, overflow) = physical.addingReportingOverflow(UInt64(layout.byteCount))
-            guard !overflow, candidates.count < KimagePointer.most,
+            guard !overflow, candidates.count < KimagePointer.most.objects,
                 mapping.ram.contains(AddressRange(start: physical, end: end))
             else { continue }
             candidates[value, default: []].append(start + UInt64(place))
