@@ -48,16 +48,17 @@ import Testing
         let machine = try RecordedMachine([
             "/sys/devices/system/cpu/possible": "0-3\n",
             "/sys/devices/system/cpu/cpu0/crash_notes": "3fc3d800\n",
+            "/sys/devices/system/cpu/cpu0/crash_notes_size": "424\n",
             "/sys/devices/system/cpu/cpu2/crash_notes": "3fd3d800\n",
             "/sys/kernel/vmcoreinfo": "0x000000003fd4c000 1024\n",
         ])
+        var notes = ProcessorNotes(
+            addresses: [0: 0x3FC3_D800, 2: 0x3FD3_D800], possible: NumberSet([0, 1, 2, 3]),
+            kernelNote: 0x3FD4_C000)
+        // The one is written in decimal, the other in hexadecimal.
+        (notes.noteSize, notes.kernelNoteSize) = (424, 0x1024)
         let read = try ProcessorNotes.read(of: NumberSet([0, 1, 2]), below: machine.root)
-        #expect(
-            read
-                == .known(
-                    ProcessorNotes(
-                        addresses: [0: 0x3FC3_D800, 2: 0x3FD3_D800],
-                        possible: NumberSet([0, 1, 2, 3]), kernelNote: 0x3FD4_C000)))
+        #expect(read == .known(notes))
         let none = try ProcessorNotes.read(of: NumberSet([7]), below: machine.root)
         #expect(none.value == nil)
     }

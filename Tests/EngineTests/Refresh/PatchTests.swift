@@ -79,7 +79,7 @@ import Testing
             return failure { () throws(PatchObstacle) in try PatchPlan(for: seen) }
         }
         #expect(throws: Never.self) { try PatchPlan(for: observe(machine)) }
-        #expect(try obstacle { $0.architecture = .arm64 } == .architecture(.arm64))
+        #expect(try obstacle { $0.architecture = .riscv64 } == .architecture(.riscv64))
         let locked = KernelSupport(isLoaded: true, lockdown: .integrity)
         #expect(try obstacle { $0.support = locked } == .lockedDown)
         let disabled = KernelSupport(isLoaded: true, loadingDisabled: true)
