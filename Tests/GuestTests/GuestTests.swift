@@ -25,7 +25,11 @@ import Testing
     ) throws -> Machine {
         var settings = MachineSettings(kernel, payload: Machine.payload(for: kernel.platform))
         adjust(&settings)
-        let image = kernel.platform == .pseries ? powerImage : image
+        let image =
+            switch kernel.platform {
+            case .pc: image
+            case .pseries: powerImage
+            }
         return try store.machine(settings, image.get(), beginning)
     }
 

@@ -85,11 +85,15 @@ extension Machine {
     /// The numbers of the CPUs that the guest has, online or not.
     package func processors() throws(GuestError) -> Set<Int> {
         let list = try expect("cat /sys/devices/system/cpu/present")
-        return Set(
-            list.split(separator: ",").flatMap { run in
-                let ends = run.split(separator: "-").compactMap { Int($0) }
-                return (ends.first ?? 0)...(ends.last ?? -1)
-            })
+        var numbers: Set<Int> = []
+        for run in list.split(separator: ",") {
+            let ends = run.split(separator: "-").compactMap { Int($0) }
+            guard let first = ends.first, let last = ends.last, first <= last else {
+                throw .garbled("present CPUs: \(list)")
+            }
+            numbers.formUnion(first...last)
+        }
+        return numbers
     }
 
     private func place(of id: String) throws(GuestError) -> Range<UInt64> {

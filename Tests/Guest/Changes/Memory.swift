@@ -39,6 +39,20 @@ extension Machine {
         try systemMemory().subtracting(reservedMemory()).aboveLegacy
     }
 
+    /// What a dump has of all that it should have.
+    package func memory(
+        in dump: Vmcore, reserving reserve: [Range<UInt64>]
+    ) -> [Range<UInt64>] {
+        let memory = dump.memory.aboveLegacy
+        return settings.kernel.platform.machine.reserveHasFirmware
+            ? memory.subtracting(reserve) : memory
+    }
+
+    /// The CPU that must crash if there is to be a dump, whatever is loaded; `nil` where it can be any.
+    package var processorOfEveryImage: Int? {
+        settings.kernel.platform.machine.processorOfEveryImage
+    }
+
     func ranges(named name: String) throws(GuestError) -> [Range<UInt64>] {
         try Self.ranges(named: name, in: expect("cat /proc/iomem"))
     }

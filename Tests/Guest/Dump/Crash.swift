@@ -37,7 +37,7 @@ extension Machine {
     /// Crashes the guest, and does not wait for anything.
     package func startCrash(on processor: Int? = nil) throws(GuestError) {
         try refuseUnstartedCPUs()
-        let place = processor.map { "taskset -p -c \($0) $BASHPID >/dev/null; " } ?? ""
+        let place = processor.map { "taskset -p -c \($0) $BASHPID >/dev/null && " } ?? ""
         try agent.start(place + "echo c >/proc/sysrq-trigger")
     }
 

@@ -7,6 +7,8 @@ enum PC: EmulatedMachine {
     static let console = "ttyS0"
     static let kernelFile = "/boot/vmlinuz-$(uname -r)"
     static let kernelWords = [kernelQuirk]
+    static let reserveHasFirmware = false
+    static let processorOfEveryImage: Int? = nil
     static let sleep = (before: "", after: "")
     static let memory = (megabytes: 1024, crashkernel: "192M")
 

@@ -38,6 +38,11 @@ protocol EmulatedMachine {
     /// The memory at boot in MiB, and what is reserved of it.
     static var memory: (megabytes: Int, crashkernel: String) { get }
 
+    /// Whether the firmware keeps data in reserved memory, which every dump then has.
+    static var reserveHasFirmware: Bool { get }
+    /// The CPU that each capture kernel can boot on; `nil` where that is any.
+    static var processorOfEveryImage: Int? { get }
+
     /// Commands for the last moment before a guest is saved and the first after it goes on; empty for none.
     static var sleep: (before: String, after: String) { get }
 

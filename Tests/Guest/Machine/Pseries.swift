@@ -27,6 +27,9 @@ enum Pseries: EmulatedMachine {
         cd /sys/devices/system/cpu && while read -r cpu; do echo 1 >$cpu/online; done </run/asleep
         """
 
+    static let reserveHasFirmware = true
+    static let processorOfEveryImage: Int? = 0
+
     static let captureCommandLine = "console=hvc0 nr_cpus=1 maxcpus=1 reset_devices panic=1"
     static let captureNeeds = ""
 
