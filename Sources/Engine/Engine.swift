@@ -150,7 +150,6 @@ extension Engine {
             hotplugMemory: try hotplugMemory(for: report.finding.value?.image),
             remembered: savedState.described,
             expectsImage: savedState.expectsImage, grace: grace)
-        seen.hidden = report.hidden
         seen.keepsUp = try keepsUp(seen)
         seen.ahead = ahead(of: view, report, kernelUpdates: seen.keepsUp == true)
         let isExact = seen.coverage.value?.isExact == true && seen.ahead == nil
@@ -360,9 +359,6 @@ extension Engine {
         var anticipated: Coverage?
         var trigger = trigger
         var refreshes: [Refresh] = []
-        if trigger != .event, let step = try disclosed(look, now: now) {
-            (look, refreshes) = (step.look, step.refreshes)
-        }
         var unpatched: PatchObstacle?
         var rival: Rival?
         var replacement: Replacement?
@@ -598,9 +594,8 @@ extension Engine {
             return Step(look: look, end: .busy)
         case 0:
             savedState.described = look.observation.live.value
-            let window = attempt.microseconds + disclose(patch.disclosure)
-            count(.patch, window, now())
-            let refresh = Refresh(method: .patch, window: window)
+            count(.patch, attempt.microseconds, now())
+            let refresh = Refresh(method: .patch, window: attempt.microseconds)
             return try verified(refresh, of: look, now: now)
         default:
             guard try KernelSupport.isLoaded(below: root) != true else {
@@ -681,103 +676,6 @@ extension Engine {
     private mutating func lostLook(_ now: () -> UInt64) throws(SystemError) -> Look {
         sawImage = false
         return try look(.cheap, now: now)
-    }
-}
-
-// MARK: - Disclosing
-
-extension Engine {
-    /// How the image could be made readable that a look found hidden; `nil` if it was not hidden, or
-    /// if nothing may be loaded for that, or if it is not certain that it would do no harm.
-    func disclosure(given look: Look) -> Disclosure? {
-        let seen = look.observation
-        guard patches, savedState.refusal == nil, let hidden = seen.hidden,
-            savedState.unpatchable != hidden.fingerprint, seen.support.lockdown == .none,
-            !seen.support.loadingDisabled,
-            // Two for this, one for the patch that must follow, and what follows that.
-            seen.support.loadsLeft.map({ $0 > 4 }) ?? true,
-            let plan = architecture.patching?.disclosure,
-            let hole = seen.reserved.value?.first(where: { $0.holds(hidden.entry) })
-        else { return nil }
-        let found = try? Tries.settled { () throws(Unknowable) in
-            try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                try plan(hidden, kcore, hole)
-            }
-        }
-        return found ?? nil
-    }
-
-    /// Makes an image readable that a look found hidden, once for each load of another program, and
-    /// looks again; `nil` if nothing was loaded.
-    ///
-    /// Nobody knows whether such an image is any good, and headers that are wrong from the start are
-    /// made on just the kernels that hide them. What it costs is less than a reload, which would be
-    /// due at the next hotplug.
-    private mutating func disclosed(
-        _ look: Look, now: () -> UInt64
-    ) throws(SystemError) -> Step? {
-        guard root.prefix.isEmpty, let hidden = look.observation.hidden,
-            let disclosure = disclosure(given: look)
-        else { return nil }
-        let lock = lockAttempt()
-        if case .held = lock { return nil }
-        return try withExtendedLifetime(lock) { () throws(SystemError) -> Step? in
-            guard isLoaded(hidden, within: look.observation.reserved.value) else { return nil }
-            let architecture = architecture
-            let attempt = loading(.patch) { disclosure.run(on: architecture) }
-            guard attempt.errno != 0 else {
-                count(.patch, attempt.microseconds, now())
-                let refresh = Refresh(method: .patch, window: attempt.microseconds)
-                return Step(look: try self.look(.cheap, now: now), refreshes: [refresh])
-            }
-            guard attempt.errno != EBUSY else { return nil }
-            savedState.unpatchable = hidden.fingerprint
-            guard try KernelSupport.isLoaded(below: root) == false else { return nil }
-            savedState.forgetImage()
-            // What the kernel no longer lists, it no longer hides.
-            savedState.expectsImage = !loadAgain(hidden)
-            return Step(look: try self.look(.cheap, now: now))
-        }
-    }
-
-    /// Whether an image is still the one that is loaded, as far as the kernel's list tells.
-    private func isLoaded(_ kimage: Kimage, within reserved: [AddressRange]?) -> Bool {
-        guard let layout = savedState.layout, let reserved else { return false }
-        let now = try? Kcore.observe(below: root) { kcore throws(Unknowable) in
-            try Kimage.loaded(in: kcore, laidOut: layout, within: AddressRanges(reserved))
-        }
-        return now == .some(kimage)
-    }
-
-    /// Loads what an image lists once more, from its own bytes; returns whether that went well.
-    private mutating func loadAgain(_ kimage: Kimage) -> Bool {
-        let segments = try? Tries.settled { () throws(Unknowable) in
-            try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                try kimage.segments.map { segment throws(Unknowable) in
-                    try Kexec.Segment(copying: segment.range, in: kcore)
-                }
-            }
-        }
-        guard let segments else { return false }
-        let architecture = architecture
-        let attempt = loading(.reload) {
-            Kexec.loadSegments(segments, entry: kimage.entry, flags: [0], on: architecture)
-        }
-        return attempt.errno == 0
-    }
-
-    /// Has the kernel show again what it hides of a patch that was just loaded; returns how long that
-    /// took, in microseconds.
-    ///
-    /// If it fails, the next look sees nothing, and what follows is what follows a patch that failed.
-    private mutating func disclose(_ disclosure: Disclosure?) -> UInt64 {
-        guard let disclosure else { return 0 }
-        let architecture = architecture
-        let attempt = loading(.patch) { disclosure.run(on: architecture) }
-        if attempt.errno != 0, (try? KernelSupport.isLoaded(below: root)) == false {
-            savedState.expectsImage = true
-        }
-        return attempt.microseconds
     }
 }
 

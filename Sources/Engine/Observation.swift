@@ -22,8 +22,6 @@ package struct Observation: Equatable {
     package var finding: Fact<Audit.Finding>
     /// Whether the host encrypts its memory, so that the image looks like noise.
     package var isEncrypted = false
-    /// The image that the kernel hides from readers, as far as it is listed; `nil` if it hides none.
-    var hidden: Kimage?
     /// How the real machine differs from the one that the image describes.
     package var coverage: Fact<Coverage>
     /// How the machine of a moment later will differ from what the image describes, if that shows

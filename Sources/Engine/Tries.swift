@@ -52,9 +52,7 @@ struct Tries {
         do throws(Unknowable) {
             return try tries.settled(attempt)
         } catch {
-            var last = Unknowable(error.reason, isEncrypted: error.isEncrypted)
-            last.hidden = error.hidden
-            throw last
+            throw Unknowable(error.reason, isEncrypted: error.isEncrypted)
         }
     }
 }

@@ -25,11 +25,6 @@ extension Architecture {
             ControlPages.written(beside: listed, in: hole, pageSize: pageSize)
         }
         patching.isUnused = { ARM64Patch.isUnused($0) }
-        patching.disclosure = { kimage, kcore, hole throws(Unknowable) in
-            try ARM64Disclosure.plan(kimage, in: hole, pageSize: pageSize) {
-                count, address throws(Unknowable) in try kcore.bytes(count, at: address)
-            }
-        }
         var architecture = Architecture(
             name: "aarch64", number: 183, digestCheck: .onlyInImages(of: .program),
             kernelNeeds: { bytes in
@@ -45,9 +40,7 @@ extension Architecture {
             }
         }
         architecture.residence = { kimage, kcore, reserved throws(Unknowable) in
-            try ARM64Residence.find(kimage, within: reserved, pageSize: pageSize) {
-                count, address throws(Unknowable) in try kcore.bytes(count, at: address)
-            }
+            try ARM64Residence.find(kimage, in: kcore, within: reserved, pageSize: pageSize)
         }
         return architecture
     }

@@ -100,7 +100,7 @@ struct ARM64Patch {
         if purgatory != nil {
             return Draft(
                 edits: edits, copies: AddressRanges(residence.code.map { [$0] } ?? []),
-                entry: residence.entry, disclosure: ARM64Disclosure.again(residence))
+                entry: residence.entry)
         }
         let page: AddressRange
         if let code = residence.code {
@@ -126,10 +126,7 @@ struct ARM64Patch {
 
     /// Whether a page is used by what stays in its place, while the capture kernel is at `kernel`.
     private func isTaken(_ page: AddressRange, by kernel: AddressRange) -> Bool {
-        let parts = [
-            kernel, residence.tree, residence.code, residence.initrd, residence.gate,
-            residence.gateRecord,
-        ].compactMap { $0 }
+        let parts = [kernel, residence.tree, residence.code, residence.initrd].compactMap { $0 }
         return !AddressRanges(parts).intersection(AddressRanges([page])).isEmpty
     }
 }

@@ -9,9 +9,10 @@
 /// not agree is not understood; nothing is written.
 struct ARM64Residence {
     private let kimage: Kimage
+    private let kcore: Kcore
+    private let reserved: AddressRanges
     private let hole: AddressRange
     private let pageSize: UInt64
-    private let read: (_ count: Int, _ address: UInt64) throws(Unknowable) -> [UInt8]
 
     /// The largest purgatory that is read, in bytes; kexec-tools' has 16 KiB.
     private static let largestCode: UInt64 = 1 << 20
@@ -22,14 +23,13 @@ struct ARM64Residence {
     ///
     /// - Throws: Why memory cannot be read.
     static func find(
-        _ kimage: Kimage, within reserved: AddressRanges, pageSize: UInt64,
-        read: @escaping (_ count: Int, _ address: UInt64) throws(Unknowable) -> [UInt8]
+        _ kimage: Kimage, in kcore: Kcore, within reserved: AddressRanges, pageSize: UInt64
     ) throws(Unknowable) -> Residence? {
         guard let hole = reserved.ranges.first(where: { $0.holds(kimage.entry) }) else {
             return nil
         }
         let search = ARM64Residence(
-            kimage: kimage, hole: hole, pageSize: pageSize, read: read)
+            kimage: kimage, kcore: kcore, reserved: reserved, hole: hole, pageSize: pageSize)
         guard let trail = try search.trail(), let found = try search.residence(at: trail) else {
             return nil
         }
@@ -45,8 +45,6 @@ struct ARM64Residence {
         let tree: UInt64
         /// What a trampoline says of the rest.
         var record: ARM64Trampoline?
-        /// The page that only shows the rest.
-        var gate: AddressRange?
         /// Why it leads nowhere.
         var damage: String?
     }
@@ -56,7 +54,7 @@ struct ARM64Residence {
         let entry = kimage.entry
         guard entry % 4 == 0 else { return nil }
         let head = try bytes(ARM64Trampoline.byteCount, at: entry)
-        if let record = ARM64Trampoline(head), record.purgatory.byteCount == 0 {
+        if let record = ARM64Trampoline(head) {
             let page = AddressRange(start: entry, end: entry + 1).inWhole(pagesOf: pageSize)
             return Trail(
                 maker: .kernel, code: listed(at: entry) ?? page, entry: record.target,
@@ -74,16 +72,6 @@ struct ARM64Residence {
             }
             return trail
         }
-        if let gate = listed(at: entry), gate.byteCount == pageSize, gate.start >= pageSize,
-            let record = ARM64Trampoline(
-                try bytes(ARM64Trampoline.byteCount, at: gate.start - pageSize)),
-            record.purgatory.holds(record.target),
-            AddressRanges([record.purgatory]).subtracting(AddressRanges([hole])).isEmpty
-        {
-            var trail = try trail(from: record.target, in: record.purgatory)
-            trail?.gate = gate
-            return trail
-        }
         let code = kimage.segments.map(\.range).first { $0.holds(entry) }
         return try code.flatMap { code throws(Unknowable) in try trail(from: entry, in: code) }
     }
@@ -93,7 +81,7 @@ struct ARM64Residence {
         from entry: UInt64, in code: AddressRange
     ) throws(Unknowable) -> Trail? {
         guard code.byteCount <= ARM64Residence.largestCode else { return nil }
-        let bytes = try self.bytes(Int(code.byteCount), at: code.start)
+        let bytes = try kcore.bytes(Int(code.byteCount), at: code.start)
         let words = stride(from: 0, to: bytes.count, by: 8).compactMap { bytes.double(at: $0) }
         var (kernels, trees): ([UInt64], [UInt64]) = ([], [])
         for place in Set(words.filter { $0 % 8 == 0 && hole.holds($0) && !code.holds($0) }) {
@@ -123,14 +111,13 @@ struct ARM64Residence {
         guard let kernel = parts[0], let place = parts[1],
             chosen.initrd == nil || parts[2] != nil
         else { return nil }
-        let gate = trail.gate.map { AddressRange(start: $0.start - pageSize, end: $0.end) }
-        let all = (parts + [trail.code, gate]).compactMap { $0 }
+        let all = parts.compactMap { $0 } + (trail.code.map { [$0] } ?? [])
         guard AddressRanges(all).byteCount == all.reduce(0, { $0 + $1.byteCount }) else {
             return nil
         }
         return Residence(
             maker: trail.maker, code: trail.code, entry: trail.entry, kernel: kernel, tree: place,
-            initrd: parts[2], gate: trail.gate, damage: trail.damage)
+            initrd: parts[2], damage: trail.damage)
     }
 
     /// Notes whether the running kernel has written into the capture kernel, and whether that
@@ -142,10 +129,9 @@ struct ARM64Residence {
         var residence = found
         let unused = ARM64Patch.unusedPages(of: found.kernel, pageSize: pageSize)
         if unused.contains(page),
-            ARM64Patch.isUnused(try bytes(Int(page.byteCount), at: page.start))
+            ARM64Patch.isUnused(try kcore.bytes(Int(page.byteCount), at: page.start))
         {
             residence.landing = page
-            residence.landingFiller = ARM64Patch.filler
         } else {
             residence.damage =
                 "the running kernel has put a page of its own into the capture kernel"
@@ -183,6 +169,6 @@ extension ARM64Residence {
     /// Reads what lies at an address; nothing where that is not all in the reserved range.
     private func bytes(_ count: Int, at place: UInt64) throws(Unknowable) -> [UInt8] {
         guard hole.holds(place), hole.end - place >= UInt64(count) else { return [] }
-        return try read(count, place)
+        return try kcore.bytes(count, at: place)
     }
 }

@@ -122,10 +122,6 @@ package struct Architecture: Sendable {
         /// Which pages a kernel writes for itself at a load that lists `listed` in a reserved
         /// range; `nil` if those are all that it takes.
         var written: (@Sendable (_ listed: AddressRanges, _ hole: AddressRange) -> AddressRanges)?
-        /// Finds how an image can be made readable that the kernel hides; `nil` if that is not
-        /// certain.
-        var disclosure:
-            (@Sendable (Kimage, Kcore, _ hole: AddressRange) throws(Unknowable) -> Disclosure?)?
         /// Whether a page of the capture kernel is known to be used by nothing, given its bytes; by
         /// default one of zeros.
         var isUnused: @Sendable (_ page: [UInt8]) -> Bool = { page in page.allSatisfy { $0 == 0 } }

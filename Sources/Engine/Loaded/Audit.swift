@@ -38,8 +38,6 @@ package struct Audit {
         let isMoving: Bool
         /// Whether the host encrypts its memory, so that the image looks like noise.
         var isEncrypted = false
-        /// The image that the kernel hides; `nil` if there is none.
-        var hidden: Kimage?
         /// The work of computing the digest of the image, if it has one.
         let work: DigestWork?
     }
@@ -73,13 +71,12 @@ package struct Audit {
         var byteCount: UInt64 = 0
         var work: DigestWork?
         var (isMoving, isEncrypted) = (false, false)
-        var hidden: Kimage?
         let finding: Fact<Finding>
         do throws(Unknowable) {
             (finding, work) = try find(in: AddressRanges(reserved), counting: &byteCount)
         } catch {
             finding = .unknown(because: error.reason)
-            (isMoving, isEncrypted, hidden) = (error.mayPass, error.isEncrypted, error.hidden)
+            (isMoving, isEncrypted) = (error.mayPass, error.isEncrypted)
         }
         let described: Fact<LiveSystem>
         switch finding {
@@ -105,7 +102,7 @@ package struct Audit {
         return Report(
             finding: finding, described: described, offline: offline,
             unbootable: unbootable ?? NumberSet(), byteCount: byteCount, isMoving: isMoving,
-            isEncrypted: isEncrypted, hidden: hidden, work: work)
+            isEncrypted: isEncrypted, work: work)
     }
 
     /// Finds the image in memory.

@@ -116,7 +116,7 @@ struct DigestWork {
             // Nothing is left out of most images, and then one digest is both.
             rest = regions.contains(where: isEdited) ? try Digest() : nil
         }
-        try all?.add(asLoaded(bytes, at: region.start + offset))
+        try all?.add(bytes)
         if rest != nil { try addRest(bytes, at: region.start + offset) }
         offset += UInt64(bytes.count)
         byteCount += UInt64(bytes.count)
@@ -124,21 +124,6 @@ struct DigestWork {
         regions.removeFirst()
         offset = 0
         if regions.isEmpty { try end() }
-    }
-
-    /// The bytes at an address as they were when the digest was made: without what the running
-    /// kernel has written since into a page that nothing uses.
-    private func asLoaded(_ bytes: [UInt8], at start: UInt64) -> [UInt8] {
-        guard let residence = roles.residence, let landing = residence.landing else { return bytes }
-        let first = max(start, landing.start)
-        let last = min(start + UInt64(bytes.count), landing.end)
-        guard first < last else { return bytes }
-        var bytes = bytes
-        for place in first..<last {
-            let index = Int(place - landing.start) % residence.landingFiller.count
-            bytes[Int(place - start)] = residence.landingFiller[index]
-        }
-        return bytes
     }
 
     /// Whether anything in a region is edited.

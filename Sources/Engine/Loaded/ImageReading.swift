@@ -55,7 +55,6 @@ struct ImageReading {
         try refuseToJudgeWhatIsHidden(purgatory, bootData?.values)
         if let flaw = bootData?.values.flaw ?? residence?.damage { return .broken(because: flaw) }
         let commandLine = commandLine(bootData?.values)
-        if residence != nil, let place = unlistedHeader(bootData?.values) { try look(at: place) }
         let header: ResidentImage.Header
         switch try self.header(namedBy: commandLine.value, or: bootData?.values, among: listed) {
         case .understood(let found): header = found
@@ -91,9 +90,7 @@ struct ImageReading {
         let (purgatory, header, data) = (found.purgatory, found.header, found.bootData?.values)
         let mapping = architecture.headersAreDoubted ? kcore.mapping : nil
         let impossible = mapping?.flaw(of: header.core)
-        let flaw =
-            impossible ?? found.residence?.flaw(under: purgatory.regions)
-            ?? data?.spared.flatMap { header.flaw(where: $0) }
+        let flaw = impossible ?? data?.spared.flatMap { header.flaw(where: $0) }
         // What a patch would cure is no damage.
         if let flaw, architecture.patching == nil { return .broken(because: flaw) }
         let roles = found.roles
@@ -143,10 +140,8 @@ struct ImageReading {
         _ purgatory: Purgatory, _ bootData: Architecture.BootData?
     ) throws(Unknowable) {
         if heads.values.allSatisfy({ head in head.allSatisfy { $0 == 0 } }) {
-            var error = Unknowable(
+            throw Unknowable(
                 "reserved memory reads as zeros: this kernel hides the loaded image from readers")
-            error.hidden = kimage
-            throw error
         }
         let isKnown = heads.values.contains { (try? CoreHeader.byteCount(prefix: $0)) != nil }
         guard bootData == nil, purgatory.tables.isEmpty else { return }
@@ -194,16 +189,6 @@ struct ImageReading {
         }
     }
 
-    /// The core header that boot data names and the kernel does not list, with all pages that it
-    /// has.
-    private func unlistedHeader(_ bootData: Architecture.BootData?) -> AddressRange? {
-        let pageSize = architecture.patching?.pageSize ?? Architecture.smallestPage
-        return bootData?.coreHeader.map { $0.inWhole(pagesOf: pageSize) }.flatMap { place in
-            let isListed = kimage.segments.contains { $0.range.overlaps(place) }
-            return reserved.contains(place) && !isListed ? place : nil
-        }
-    }
-
     /// What was looked for, or why the image cannot work without it.
     private enum Search<Found> {
         case understood(Found)
@@ -226,7 +211,7 @@ struct ImageReading {
         case .some(nil):
             return .broken(because: "its command line has no elfcorehdr=")
         case .some(.some(let address)):
-            place = listed.first { $0.start == address } ?? unlistedHeader(bootData)
+            place = listed.first { $0.start == address }
         case .none:
             place = beginning.first
         }

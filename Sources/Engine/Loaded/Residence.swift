@@ -21,10 +21,6 @@ struct Residence: Hashable {
     /// A page of the capture kernel that nothing uses, and that the running kernel has written;
     /// `nil` if it has written elsewhere.
     var landing: AddressRange?
-    /// What lay in that page before, again and again.
-    var landingFiller: [UInt8] = [0]
-    /// The page that is listed only so that a kernel shows the rest; `nil` if there is none.
-    var gate: AddressRange?
     /// Why the image cannot work any more; `nil` if nothing is known against it.
     var damage: String?
 
@@ -32,20 +28,7 @@ struct Residence: Hashable {
     var parts: [AddressRange] {
         let unused = AddressRanges(landing.map { [$0] } ?? [])
         return AddressRanges([kernel]).subtracting(unused).ranges + [tree]
-            + [initrd, gate, gateRecord].compactMap { $0 }
-    }
-
-    /// The page before the gate, which says the same and can be read.
-    var gateRecord: AddressRange? {
-        gate.map { AddressRange(start: $0.start - $0.byteCount, end: $0.start) }
-    }
-
-    /// Why purgatory would hang, if its digest covers `regions`; `nil` if it would not.
-    ///
-    /// A patch cures it: it takes the page out of the digest.
-    func flaw(under regions: [AddressRange]) -> String? {
-        guard let landing, regions.contains(where: { $0.overlaps(landing) }) else { return nil }
-        return "its digest covers a page of its kernel into which the running kernel has written"
+            + (initrd.map { [$0] } ?? [])
     }
 
     /// What tells this image from others: its code, or the beginning of its kernel.
@@ -58,7 +41,6 @@ struct Residence: Hashable {
     func role(of range: AddressRange) -> ResidentImage.Role? {
         let roles: [(AddressRange?, ResidentImage.Role)] = [
             (kernel, .kernel), (tree, .bootParameters), (initrd, .initrd), (code, .purgatory),
-            (gate, .purgatory), (gateRecord, .purgatory),
         ]
         return roles.first { part, _ in part.map { $0.overlaps(range) } ?? false }?.1
     }

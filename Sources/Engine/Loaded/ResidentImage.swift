@@ -97,9 +97,6 @@ package struct ResidentImage: Equatable {
         } ?? kimage.loader
     }
 
-    /// Where the image begins to run.
-    var entry: UInt64 { residence?.entry ?? kimage.entry }
-
     /// Whether it holds the keys of an encrypted dump target; `nil` where nobody knows.
     package var holdsTargetKeys: Bool? {
         commandLine.value.map(ResidentCommandLine.namesTargetKeys)

@@ -11,8 +11,6 @@ package struct Unknowable: Error, Equatable {
     let mayPass: Bool
     /// Whether it is hidden because the host encrypts its memory.
     let isEncrypted: Bool
-    /// The image that the kernel hides from readers; `nil` if that is not the reason.
-    var hidden: Kimage?
 
     /// Creates an error from its reason.
     init(_ reason: String, mayPass: Bool = false, isEncrypted: Bool = false) {

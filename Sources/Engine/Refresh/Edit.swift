@@ -54,8 +54,6 @@ struct Draft: Equatable {
     var landing: AddressRange?
     /// Where the crash jumps to from now on; `nil` if that does not change.
     var entry: UInt64?
-    /// What has a kernel show again what it hides of the patch; `nil` if it hides nothing.
-    var disclosure: Disclosure?
 
     /// Makes sure that the kernel would take what is listed in `hole`: it drops the image in place before
     /// it looks (kernel/kexec_core.c, `sanity_check_segment_list`).

@@ -117,9 +117,6 @@ struct Patch {
         }
     }
 
-    /// What is loaded right after it; `nil` if nothing is.
-    var disclosure: Disclosure? { plan.disclosure }
-
     /// Everything that is listed.
     var segments: [Kexec.Segment] { edited + copies }
 

@@ -14,8 +14,6 @@ struct PatchPlan: Equatable {
     let landing: AddressRange?
     /// Where the crash jumps to from then on.
     let entry: UInt64
-    /// What is loaded right after the patch, so that it can be read; `nil` if it can be anyway.
-    let disclosure: Disclosure?
     /// Whether purgatory's digest must be looked for before the patch can be prepared.
     let isDigestUnfound: Bool
     /// The image that is patched.
@@ -41,7 +39,6 @@ struct PatchPlan: Equatable {
         edits = draft.edits + digest.edits
         landing = draft.landing
         self.entry = draft.entry ?? entry
-        disclosure = draft.disclosure
         // The digest also proves that what was found by its contents is an image at all.
         isDigestUnfound =
             digest.isDigestUnfound

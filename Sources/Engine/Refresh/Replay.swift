@@ -37,13 +37,11 @@ enum Replay {
             guard let digest = image.digest else {
                 throw Unknowable("nothing would prove it whole")
             }
-            // A page that a kernel hides cannot be noted, and the image works without it.
-            let gate = AddressRanges([image.residence?.gate].compactMap { $0 })
-            let parts = image.parts.map(\.range).filter { !gate.contains($0) }
+            let parts = image.parts.map(\.range)
             let rest = AddressRanges(parts).subtracting(AddressRanges(digest.regions))
             guard parts.count <= SegmentPlan.mostSegments, rest.byteCount <= Books.mostUncovered
             else { throw Unknowable("it has too many parts") }
-            entry = gate.isEmpty ? image.kimage.entry : image.entry
+            entry = image.kimage.entry
             self.parts = parts
             covered = digest.regions
             uncovered = try rest.ranges.map { range throws(Unknowable) in

@@ -70,13 +70,9 @@ import Testing
             maker == .program
             ? "sha256 digests do not match" : page == 65_536 ? "an exception" : "silence"
         #expect(try machine.crash() == words)
-        switch try machine.look().0.verdict {
-        case .broken: #expect(maker == .kernel || page == 65_536)
-        case .stale(let coverage):
-            #expect(coverage.flaw?.contains("its digest covers a page") == true)
-            _ = try patch(&machine)
-            try check(machine)
-        default: Issue.record("a crash would leave no dump")
+        guard case .broken = try machine.look().0.verdict else {
+            Issue.record("a crash would leave no dump")
+            return
         }
     }
 
