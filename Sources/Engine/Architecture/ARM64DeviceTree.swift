@@ -9,8 +9,6 @@ struct ARM64DeviceTree {
     var tree: DeviceTree
 
     private static let headerName = "linux,elfcorehdr"
-    /// COMMAND_LINE_SIZE of arch/arm64/include/uapi/asm/setup.h.
-    static let longestCommandLine: UInt64 = 2048
 
     /// What the tree says, if it lies at the physical address `start`.
     func bootData(at start: UInt64) -> Architecture.BootData {

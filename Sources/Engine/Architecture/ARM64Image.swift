@@ -21,13 +21,13 @@ struct ARM64Image {
     /// No kernel is larger.
     private static let largest: UInt64 = 1 << 30
 
-    /// Reads a header at `offset` of `bytes`; `nil` if there is none.
+    /// Reads the header that `bytes` begin with; `nil` if there is none.
     ///
     /// Kernels before 5.8, which do not begin where they are loaded but behind a gap, count as
     /// none.
-    init?(_ bytes: [UInt8], at offset: Int = 0) {
-        guard bytes.word(at: offset + 56) == 0x644D_5241, bytes.double(at: offset + 8) == 0,
-            let size = bytes.double(at: offset + 16), size > ARM64Image.padding,
+    init?(_ bytes: [UInt8]) {
+        guard bytes.word(at: 56) == 0x644D_5241, bytes.double(at: 8) == 0,
+            let size = bytes.double(at: 16), size > ARM64Image.padding,
             size <= ARM64Image.largest
         else { return nil }
         byteCount = size
