@@ -124,7 +124,7 @@ test-keys: payload ## Try what needs a kernel of our own: keys of an encrypted d
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_KEYS=1 $(TEST) --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
 
-matrix: payload power-payload ## Try every kernel, loader and change, and chains of changes: about half an hour
+matrix: payload power-payload ## Try every kernel, loader and change, and chains of changes: about an hour and a half
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 $(TEST) --filter GuestTests.AuditTests \
 	    --filter 'GuestTests.PatchTests.*in a row' --filter GuestTests.Power --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
