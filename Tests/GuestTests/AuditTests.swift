@@ -35,7 +35,7 @@ struct Cell: Sendable, CustomTestStringConvertible {
     }
 
     private static var power: [Cell] {
-        GuestTests.PowerTests.Pair.all.flatMap { pair in
+        GuestTests.PatchTests.Pair.power.flatMap { pair in
             Change.allCases.map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
         }
     }

@@ -27,7 +27,10 @@ extension GuestTests {
             }
 
             /// Whether the kernel updates this image itself.
-            var isKernels: Bool { [.v6_12, .v7].contains(kernel) && loading == .kernel }
+            var isKernels: Bool {
+                [.v6_12, .v7].contains(kernel) && loading == .kernel
+                    || loading == .programForKernel
+            }
 
             /// Those whose image no kernel updates; in an ordinary run one for each kernel, with
             /// every way of loading among them.
@@ -79,13 +82,7 @@ extension GuestTests {
                 { try $0.hotAdd(megabytes: 128, id: "three") },
                 { try $0.hotRemove("two") },
             ]
-            for (number, step) in steps.enumerated() {
-                let loads = try guest.loads(by: "kexec_load")
-                try step(guest)
-                try guest.waitUntilOK()
-                #expect(try guest.loads(by: "kexec_load") > loads, "step \(number)")
-                if number == 1 { try guest.startDaemon() }
-            }
+            try expectAPatch(of: guest, after: steps)
             // What the header still has of it is an empty note, which the capture kernel leaves out
             // (fs/proc/vmcore.c, update_note_header_size_elf64): nothing to patch.
             try guest.hotRemoveCPU(socket: 3)
@@ -149,6 +146,19 @@ extension GuestTests {
             let reserve = try #require(try guest.reservedMemory().first)
             let middle = reserve.lowerBound + UInt64(reserve.count / 2)
             return Data(try guest.memory(at: middle, count: reserve.count / 2 - (2 << 20)))
+        }
+    }
+
+    /// Changes a guest step by step, with another daemon from the third on, and expects a patch after each.
+    static func expectAPatch(
+        of guest: Machine, after steps: [(Machine) throws -> Void]
+    ) throws {
+        for (number, step) in steps.enumerated() {
+            let loads = try guest.loads(by: "kexec_load")
+            try step(guest)
+            try guest.waitUntilOK()
+            #expect(try guest.loads(by: "kexec_load") > loads, "step \(number)")
+            if number == 1 { try guest.startDaemon() }
         }
     }
 }

@@ -32,13 +32,7 @@ extension GuestTests {
                 { try $0.hotAdd(megabytes: 256, id: "two") },
                 { try $0.hotAddCPU(socket: 3) },
             ]
-            for (number, step) in steps.enumerated() {
-                let loads = try guest.loads(by: "kexec_load")
-                try step(guest)
-                try guest.waitUntilOK()
-                #expect(try guest.loads(by: "kexec_load") > loads, "step \(number)")
-                if number == 2 { try guest.startDaemon() }
-            }
+            try expectAPatch(of: guest, after: steps)
             try guest.hotRemoveCPU(socket: 2)
             try guest.waitUntilOK()
             try expectToBePatched(guest)

@@ -10,26 +10,9 @@ extension GuestTests {
     ///
     /// One pair of kernel and loader is tried in an ordinary run, all in `make matrix`.
     @Suite struct PowerTests {
-        /// A kernel and whose way of loading.
-        struct Pair: Sendable, CustomTestStringConvertible {
-            let kernel: Kernel
-            let loading: Loading
+        typealias Pair = PatchTests.Pair
 
-            var testDescription: String { "\(kernel) \(loading.rawValue)" }
-
-            /// Whether the kernel keeps this image up.
-            var isKernels: Bool { loading == .programForKernel }
-
-            static let all =
-                Kernel.power.map { Pair(kernel: $0, loading: .program) }
-                + Kernel.power.dropFirst().map { Pair(kernel: $0, loading: .programForKernel) }
-                + [Kernel.power6_1, .power6_12].map { Pair(kernel: $0, loading: .distribution) }
-            /// One image of each kernel that nobody but the daemon keeps up.
-            static let stale = all.filter { $0.loading == .program }
-            static let chosen = Cell.isFull ? all : [Pair(kernel: .power6_12, loading: .program)]
-        }
-
-        @Test(arguments: Pair.chosen)
+        @Test(arguments: Pair.chosenOnPOWER)
         func `a machine that grew is patched and dumps whole from its new CPU`(pair: Pair) throws {
             let guest = try guest(pair.kernel, .watched(pair.loading))
             try guest.traceLoads()
@@ -48,7 +31,7 @@ extension GuestTests {
         }
 
         /// The control of all others: what lies in the capture kernel's log shows that it has come so far.
-        @Test(arguments: Cell.isFull ? Pair.stale : [])
+        @Test(arguments: Cell.isFull ? Pair.staleOnPOWER : Pair.chosenOnPOWER)
         func `without the daemon a crash on the new CPU leaves no dump`(pair: Pair) throws {
             let guest = try guest(pair.kernel, .loaded(pair.loading)) {
                 $0.sharesMemory = true
@@ -102,4 +85,16 @@ extension GuestTests {
         #expect(dump.processors == processors)
         #expect(marks.pages.count >= marked && dump.marks.intact == marks.pages)
     }
+}
+
+extension GuestTests.PatchTests.Pair {
+    /// All that are tried on POWER.
+    static let power =
+        Kernel.power.map { Self(kernel: $0, loading: .program) }
+        + Kernel.power.dropFirst().map { Self(kernel: $0, loading: .programForKernel) }
+        + [Kernel.power6_1, .power6_12].map { Self(kernel: $0, loading: .distribution) }
+    /// One image of each kernel that nobody but the daemon keeps up.
+    static let staleOnPOWER = power.filter { $0.loading == .program }
+    static let chosenOnPOWER =
+        Cell.isFull ? power : [Self(kernel: .power6_12, loading: .program)]
 }
