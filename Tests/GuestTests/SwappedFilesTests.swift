@@ -61,7 +61,7 @@ extension Machine {
             """
             pid=$(systemctl show -P MainPID kdump-hotplugd)
             setsid -f strace -f -o /run/strace -e trace=kexec_file_load \
-            -e inject=kexec_file_load:delay_enter=5000000 -p $pid >/run/strace.log 2>&1 </dev/null
+            -e inject=kexec_file_load:delay_enter=15000000 -p $pid >/run/strace.log 2>&1 </dev/null
             until grep -q attached /run/strace.log; do sleep 0.05; done
             """)
         try change()
