@@ -47,25 +47,25 @@ package struct SystemRoot: Equatable {
 
     /// Reads a whole small file.
     ///
-    /// The corresponding C functions are `open` and `read`, for a memory map that is given `pread`.
+    /// The corresponding C functions are `open` and `pread`, for files of debugfs `read`.
     /// - Throws: A `SystemError` of the call that failed; EFBIG for a file larger than 4 MiB.
     package func bytes(of file: String) throws(SystemError) -> [UInt8] {
         let place = path(file)
         if file == SystemRoot.iomem, let memoryMap {
-            return try SystemRoot.bytes(of: memoryMap, isGiven: true, called: place)
+            return try SystemRoot.bytes(of: memoryMap, called: place)
         }
         let descriptor = unsafe open(place, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw SystemError("open \(place)", errno: errno) }
         defer { close(descriptor) }
-        return try SystemRoot.bytes(of: descriptor, isGiven: false, called: place)
+        return try SystemRoot.bytes(of: descriptor, called: place)
     }
 
     /// Reads an open file from its beginning.
     ///
-    /// One that is given has been read before. Others may be files of debugfs, which `pread` cannot read
-    /// (fs/open.c, `nonseekable_open`).
+    /// A memory map that is given has been read before. Files of debugfs cannot be read by `pread`
+    /// (fs/open.c, `nonseekable_open`), but they have just been opened.
     private static func bytes(
-        of descriptor: CInt, isGiven: Bool, called place: String
+        of descriptor: CInt, called place: String
     ) throws(SystemError) -> [UInt8] {
         var contents: [UInt8] = []
         // Nearly all files are one line, and a big machine has thousands of them. For longer ones
@@ -73,10 +73,10 @@ package struct SystemRoot: Equatable {
         var chunk = [UInt8](repeating: 0, count: 512)
         while true {
             let count = unsafe chunk.withUnsafeMutableBytes { buffer in
-                unsafe isGiven
-                    ? pread(
-                        descriptor, buffer.baseAddress, buffer.count, off_t(contents.count))
-                    : read(descriptor, buffer.baseAddress, buffer.count)
+                let count = unsafe pread(
+                    descriptor, buffer.baseAddress, buffer.count, off_t(contents.count))
+                guard count < 0 && errno == ESPIPE else { return count }
+                return unsafe read(descriptor, buffer.baseAddress, buffer.count)
             }
             if count < 0 && errno == EINTR { continue }
             guard count >= 0 else { throw SystemError("read \(place)", errno: errno) }
