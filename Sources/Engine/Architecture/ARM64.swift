@@ -40,7 +40,9 @@ extension Architecture {
             }
         }
         architecture.residence = { kimage, kcore, reserved throws(Unknowable) in
-            try ARM64Residence.find(kimage, in: kcore, within: reserved, pageSize: pageSize)
+            try ARM64Residence.find(kimage, within: reserved, pageSize: pageSize) {
+                count, address throws(Unknowable) in try kcore.bytes(count, at: address)
+            }
         }
         return architecture
     }

@@ -12,13 +12,6 @@ extension ARM64Patch {
         ])
     }
 
-    /// What that padding consists of, as bytes.
-    static let filler: [UInt8] = {
-        var bytes: [UInt8] = []
-        bytes.append(littleEndian: ARM64Image.nothing)
-        return bytes
-    }()
-
     /// Whether a page of that padding is what it should be: instructions that do nothing, zeros, or
     /// an earlier copy of vmcoreinfo.
     static func isUnused(_ page: [UInt8]) -> Bool {

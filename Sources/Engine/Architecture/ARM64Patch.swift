@@ -99,8 +99,7 @@ struct ARM64Patch {
     ) throws(PatchObstacle) -> Draft {
         if purgatory != nil {
             return Draft(
-                edits: edits, copies: AddressRanges(residence.code.map { [$0] } ?? []),
-                entry: residence.entry)
+                edits: edits, copies: AddressRanges(residence.code.map { [$0] } ?? []))
         }
         let page: AddressRange
         if let code = residence.code {
@@ -110,7 +109,7 @@ struct ARM64Patch {
                 context.pageSize, alignedTo: context.pageSize, fromTop: true, for: "its entry")
         }
         let trampoline = ARM64Trampoline(
-            target: kernel, tree: tree, kernel: kernel, header: header.range.start,
+            kernel: kernel, tree: tree, header: header.range.start,
             initrd: self.tree.initrd?.start ?? 0)
         let edit = Edit(
             range: page, bytes: trampoline.bytes, isSegment: true, underDigest: nil)

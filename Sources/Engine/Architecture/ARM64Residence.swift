@@ -8,9 +8,11 @@
 /// entry is a trampoline that says where everything is. The device tree names the rest. What does
 /// not agree is not understood; nothing is written.
 struct ARM64Residence {
+    /// Reads a number of bytes at a physical address.
+    typealias Read = (_ count: Int, _ address: UInt64) throws(Unknowable) -> [UInt8]
+
     private let kimage: Kimage
-    private let kcore: Kcore
-    private let reserved: AddressRanges
+    private let read: Read
     private let hole: AddressRange
     private let pageSize: UInt64
 
@@ -23,13 +25,13 @@ struct ARM64Residence {
     ///
     /// - Throws: Why memory cannot be read.
     static func find(
-        _ kimage: Kimage, in kcore: Kcore, within reserved: AddressRanges, pageSize: UInt64
+        _ kimage: Kimage, within reserved: AddressRanges, pageSize: UInt64, read: @escaping Read
     ) throws(Unknowable) -> Residence? {
         guard let hole = reserved.ranges.first(where: { $0.holds(kimage.entry) }) else {
             return nil
         }
         let search = ARM64Residence(
-            kimage: kimage, kcore: kcore, reserved: reserved, hole: hole, pageSize: pageSize)
+            kimage: kimage, read: read, hole: hole, pageSize: pageSize)
         guard let trail = try search.trail(), let found = try search.residence(at: trail) else {
             return nil
         }
@@ -40,7 +42,6 @@ struct ARM64Residence {
     private struct Trail {
         let maker: Kimage.Loader
         let code: AddressRange?
-        let entry: UInt64
         let kernel: UInt64
         let tree: UInt64
         /// What a trampoline says of the rest.
@@ -57,8 +58,8 @@ struct ARM64Residence {
         if let record = ARM64Trampoline(head) {
             let page = AddressRange(start: entry, end: entry + 1).inWhole(pagesOf: pageSize)
             return Trail(
-                maker: .kernel, code: listed(at: entry) ?? page, entry: record.target,
-                kernel: record.kernel, tree: record.tree, record: record)
+                maker: .kernel, code: listed(at: entry) ?? page, kernel: record.kernel,
+                tree: record.tree, record: record)
         }
         if ARM64Image(head) != nil {
             let trees = try kimage.segments.map { segment throws(Unknowable) in
@@ -66,22 +67,20 @@ struct ARM64Residence {
             }.compactMap { $0 }
             guard trees.count == 1 else { return nil }
             var trail = Trail(
-                maker: .kernel, code: nil, entry: entry, kernel: entry, tree: trees[0])
+                maker: .kernel, code: nil, kernel: entry, tree: trees[0])
             if kimage.loader == .program {
                 trail.damage = "nothing tells its kernel where its device tree is"
             }
             return trail
         }
         let code = kimage.segments.map(\.range).first { $0.holds(entry) }
-        return try code.flatMap { code throws(Unknowable) in try trail(from: entry, in: code) }
+        return try code.flatMap { code throws(Unknowable) in try trail(in: code) }
     }
 
-    /// Follows the trail from an entry in purgatory, whose words name a kernel and a tree.
-    private func trail(
-        from entry: UInt64, in code: AddressRange
-    ) throws(Unknowable) -> Trail? {
+    /// Follows the trail from purgatory, whose words name a kernel and a tree.
+    private func trail(in code: AddressRange) throws(Unknowable) -> Trail? {
         guard code.byteCount <= ARM64Residence.largestCode else { return nil }
-        let bytes = try kcore.bytes(Int(code.byteCount), at: code.start)
+        let bytes = try read(Int(code.byteCount), code.start)
         let words = stride(from: 0, to: bytes.count, by: 8).compactMap { bytes.double(at: $0) }
         var (kernels, trees): ([UInt64], [UInt64]) = ([], [])
         for place in Set(words.filter { $0 % 8 == 0 && hole.holds($0) && !code.holds($0) }) {
@@ -89,8 +88,7 @@ struct ARM64Residence {
             if try treeSize(at: place) != nil { trees.append(place) }
         }
         guard kernels.count == 1, trees.count == 1 else { return nil }
-        return Trail(
-            maker: .program, code: code, entry: entry, kernel: kernels[0], tree: trees[0])
+        return Trail(maker: .program, code: code, kernel: kernels[0], tree: trees[0])
     }
 
     /// Finds how large the parts are, and those that the tree names.
@@ -100,7 +98,7 @@ struct ARM64Residence {
         else { return nil }
         let chosen = ARM64DeviceTree(tree: tree)
         if let record = trail.record {
-            guard record.target == record.kernel, record.header == chosen.header?.start,
+            guard record.header == chosen.header?.start,
                 record.initrd == chosen.initrd?.start ?? 0
             else { return nil }
         }
@@ -116,8 +114,8 @@ struct ARM64Residence {
             return nil
         }
         return Residence(
-            maker: trail.maker, code: trail.code, entry: trail.entry, kernel: kernel, tree: place,
-            initrd: parts[2], damage: trail.damage)
+            maker: trail.maker, code: trail.code, kernel: kernel, tree: place, initrd: parts[2],
+            damage: trail.damage)
     }
 
     /// Notes whether the running kernel has written into the capture kernel, and whether that
@@ -129,7 +127,7 @@ struct ARM64Residence {
         var residence = found
         let unused = ARM64Patch.unusedPages(of: found.kernel, pageSize: pageSize)
         if unused.contains(page),
-            ARM64Patch.isUnused(try kcore.bytes(Int(page.byteCount), at: page.start))
+            ARM64Patch.isUnused(try read(Int(page.byteCount), page.start))
         {
             residence.landing = page
         } else {
@@ -169,6 +167,6 @@ extension ARM64Residence {
     /// Reads what lies at an address; nothing where that is not all in the reserved range.
     private func bytes(_ count: Int, at place: UInt64) throws(Unknowable) -> [UInt8] {
         guard hole.holds(place), hole.end - place >= UInt64(count) else { return [] }
-        return try kcore.bytes(count, at: place)
+        return try read(count, place)
     }
 }

@@ -8,28 +8,24 @@
 /// it. The page also says where the parts of the image are, because a patch does not list them: a
 /// daemon that starts anew finds them here.
 struct ARM64Trampoline: Hashable {
-    /// Where it jumps to.
-    var target: UInt64
-    /// The address of the device tree; 0 for a target that needs none.
-    var tree: UInt64 = 0
-    /// The address of the capture kernel.
-    var kernel: UInt64 = 0
+    /// The address of the capture kernel, to which it jumps.
+    let kernel: UInt64
+    /// The address of the device tree.
+    let tree: UInt64
     /// The address of the core header.
-    var header: UInt64 = 0
+    let header: UInt64
     /// The address of the initrd; 0 if there is none.
-    var initrd: UInt64 = 0
-    /// Where purgatory is, if it jumps there.
-    var purgatory = AddressRange(start: 0, end: 0)
+    let initrd: UInt64
 
     /// How many bytes it has.
-    static let byteCount = 0x68
+    static let byteCount = 0x50
     /// What tells it from anything else; its code alone could be another program's.
     private static let magic = Array("kdump-hotplugd 1".utf8)
     private static let magicPlace = 0x20
     /// Where the numbers are; the code names the first two.
     private static let numbers = 0x30
 
-    /// `ldr x0, tree; ldr x16, target; mov x1, xzr; mov x2, xzr; mov x3, xzr; br x16`, and padding:
+    /// `ldr x0, tree; ldr x16, kernel; mov x1, xzr; mov x2, xzr; mov x3, xzr; br x16`, and padding:
     /// the registers that a kernel expects (Documentation/arch/arm64/booting.rst, "Call the kernel
     /// image").
     private static let code: [UInt32] = [
@@ -46,10 +42,7 @@ struct ARM64Trampoline: Hashable {
     /// The bytes of the page; zeros follow.
     var bytes: [UInt8] {
         var bytes = ARM64Trampoline.head
-        let numbers = [
-            target, tree, kernel, header, initrd, purgatory.start, purgatory.end,
-        ]
-        for number in numbers { bytes.append(littleEndian: number) }
+        for number in [kernel, tree, header, initrd] { bytes.append(littleEndian: number) }
         return bytes
     }
 }
@@ -60,9 +53,7 @@ extension ARM64Trampoline {
         guard bytes.starts(with: ARM64Trampoline.head) else { return nil }
         let numbers = stride(from: ARM64Trampoline.numbers, to: ARM64Trampoline.byteCount, by: 8)
             .compactMap { bytes.double(at: $0) }
-        guard numbers.count == 7, numbers[5] <= numbers[6] else { return nil }
-        self.init(
-            target: numbers[0], tree: numbers[1], kernel: numbers[2], header: numbers[3],
-            initrd: numbers[4], purgatory: AddressRange(start: numbers[5], end: numbers[6]))
+        guard numbers.count == 4 else { return nil }
+        (kernel, tree, header, initrd) = (numbers[0], numbers[1], numbers[2], numbers[3])
     }
 }

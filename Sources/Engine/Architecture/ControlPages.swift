@@ -9,7 +9,8 @@ struct ControlPages: Equatable {
     /// The one for code, which is taken and never written: POWER has no such code
     /// (arch/powerpc/kernel/misc_64.S, `kexec_sequence`: "control, unused"), and arm64 copies its own
     /// only for images that are moved at the end, which crash images are not
-    /// (arch/arm64/kernel/machine_kexec.c, `machine_kexec_post_load`).
+    /// (arch/arm64/kernel/machine_kexec.c, `machine_kexec_post_load`; before 5.16 for all, but such
+    /// kernels hide the image, so they are not patched).
     let code: AddressRange
     /// The one for a copy of vmcoreinfo, which is written at the load and at the crash.
     let note: AddressRange

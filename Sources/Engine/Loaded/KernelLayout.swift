@@ -37,13 +37,15 @@ package struct KernelLayout: Hashable, Codable {
         let image = try KernelLayout.image(below: root)
         self.image = image
         let name = "kexec_crash_image"
-        if architecture.pointersAreFoundByValue,
-            try KernelSymbols.find(name, below: root) == nil
-        {
-            pointer = try KimagePointer.find(below: root, laidOut: image, within: reserved)
+        guard architecture.pointersAreFoundByValue else {
+            pointer = try KernelSymbols.address(of: name, below: root)
             return
         }
-        pointer = try KernelSymbols.address(of: name, below: root)
+        if let listed = try KernelSymbols.find(name, below: root) {
+            pointer = listed
+        } else {
+            pointer = try KimagePointer.find(below: root, laidOut: image, within: reserved)
+        }
     }
 
     /// Whether the kernel tells its types and its variables.

@@ -10,8 +10,6 @@ struct Residence: Hashable {
     let maker: Kimage.Loader
     /// The code between the two kernels; `nil` if a crash jumps into the capture kernel.
     let code: AddressRange?
-    /// Where the image begins to run, behind whatever only jumps there.
-    let entry: UInt64
     /// The capture kernel with its variables.
     let kernel: AddressRange
     /// Its device tree.

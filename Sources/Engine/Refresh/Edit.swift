@@ -61,8 +61,11 @@ struct Draft: Equatable {
     /// - Throws: That it would not.
     func checked(in hole: AddressRange, pageSize: UInt64) throws(PatchObstacle) -> Draft {
         let segments = edits.filter(\.isSegment).map(\.range) + (copies?.ranges ?? [])
-        guard segments.count <= SegmentPlan.mostSegments,
-            segments.allSatisfy({ $0.start % pageSize == 0 && $0.byteCount % pageSize == 0 }),
+        guard segments.count <= SegmentPlan.mostSegments else {
+            throw .imageNotUnderstood(
+                because: "a patch would list more parts than the kernel takes")
+        }
+        guard segments.allSatisfy({ $0.start % pageSize == 0 && $0.byteCount % pageSize == 0 }),
             AddressRanges(segments).byteCount == segments.reduce(0, { $0 + $1.byteCount }),
             AddressRanges(segments).subtracting(AddressRanges([hole])).isEmpty
         else { throw .imageNotUnderstood(because: "parts of it are no whole pages") }
