@@ -127,7 +127,8 @@ test-keys: payload ## Try what needs a kernel of our own: keys of an encrypted d
 matrix: payload power-payload ## Try every kernel, loader and change, and chains of changes: about an hour and a half
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 $(TEST) --filter GuestTests.AuditTests \
-	    --filter 'GuestTests.PatchTests.*in a row' --filter GuestTests.Power --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
+	    --filter 'GuestTests.PatchTests.*in a row' --filter GuestTests.Power \
+	    --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
 
 soak: payload ## Change 20 machines of each kernel at random and crash them: about an hour
 	$(SWIFT) build --build-tests

@@ -54,7 +54,7 @@ extension GuestTests {
             try guest.expect("sleep 3")
             #expect(try guest.loads(by: "kexec_file_load") == 0)
             #expect(try guest.loads(by: "kexec_load") > 0 || pair.isKernels)
-            if !pair.isKernels { try expectToBeTold(guest) }
+            if !pair.isKernels { try expectToBePatched(guest) }
             #expect(try guest.report().integrity == "verified")
             #expect(try resident(guest) == before)
             let marks = try guest.mark(dimm, count: marked)
@@ -87,7 +87,7 @@ extension GuestTests {
             // (fs/proc/vmcore.c, update_note_header_size_elf64): nothing to patch.
             try guest.hotRemoveCPU(socket: 3)
             try guest.waitUntilOK()
-            try expectToBeTold(guest)
+            try expectToBePatched(guest)
             #expect(try guest.loads(by: "kexec_file_load") == 0)
             #expect(try guest.report().integrity == "verified")
             #expect(try resident(guest) == before)
@@ -113,7 +113,7 @@ extension GuestTests {
             try guest.hotRemove("gone")
             try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
             try guest.waitUntilOK()
-            try expectToBeTold(guest)
+            try expectToBePatched(guest)
             #expect(try guest.loads(by: "kexec_file_load") == 0)
             #expect(try guest.report().kernelUpdates)
             #expect(try guest.expect("cat /sys/devices/system/memory/crash_hotplug") == "1")
@@ -128,16 +128,6 @@ extension GuestTests {
             #expect(dump.covers(place) && dump.processors == 3)
             #expect(dump.marks.intact == marks.pages)
             #expect(!dump.touches(gone) || place.overlaps(gone))
-        }
-
-        private func expectToBeTold(_ guest: Machine) throws {
-            let journal = try guest.daemonJournal()
-            #expect(journal.contains("Patched") && !journal.contains("eloaded"), "\(journal)")
-            let windows = try guest.expect(
-                "journalctl -u kdump-hotplugd -o verbose | sed -n 's/ *KDUMP_WINDOW_USEC=//p'")
-            print("[guest] patched, unprotected for (µs): \(windows.split(separator: "\n"))")
-            #expect(try guest.expect("journalctl -F KDUMP_REFRESH") == "patch")
-            #expect(try guest.check().output.contains("by patch, "))
         }
 
         /// What no patch may change: the upper half of reserved memory, in which both loaders put
@@ -160,5 +150,16 @@ extension GuestTests {
             #expect(try guest.loads(by: "kexec_load") > loads, "step \(number)")
             if number == 1 { try guest.startDaemon() }
         }
+    }
+
+    /// Expects a patch, and nothing else, to be in the journal and in what `--check` says.
+    static func expectToBePatched(_ guest: Machine) throws {
+        let journal = try guest.daemonJournal()
+        #expect(journal.contains("Patched") && !journal.contains("eloaded"), "\(journal)")
+        let windows = try guest.expect(
+            "journalctl -u kdump-hotplugd -o verbose | sed -n 's/ *KDUMP_WINDOW_USEC=//p'")
+        print("[guest] patched, unprotected for (µs): \(windows.split(separator: "\n"))")
+        #expect(try guest.expect("journalctl -F KDUMP_REFRESH") == "patch")
+        #expect(try guest.check().output.contains("by patch, "))
     }
 }

@@ -63,15 +63,6 @@ extension GuestTests {
         }
     }
 
-    /// What the daemon says of a patch, and how long it took.
-    static func expectToBePatched(_ guest: Machine) throws {
-        let journal = try guest.daemonJournal()
-        #expect(journal.contains("Patched") && !journal.contains("eloaded"), "\(journal)")
-        let windows = try guest.expect(
-            "journalctl -u kdump-hotplugd -o verbose | sed -n 's/ *KDUMP_WINDOW_USEC=//p'")
-        print("[guest] patched, unprotected for (µs): \(windows.split(separator: "\n"))")
-    }
-
     /// Crashes a guest on a CPU, and expects all memory in its dump, with what is marked in a DIMM.
     static func expectWholeDump(
         _ guest: Machine, on processor: Int, of dimm: Range<UInt64>, processors: Int
