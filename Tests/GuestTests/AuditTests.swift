@@ -25,7 +25,7 @@ struct Cell: Sendable, CustomTestStringConvertible {
     static var chosen: [Cell] {
         var cells: [Cell] = []
         for kernel in Kernel.all {
-            for loading in Loading.allCases {
+            for loading in Loading.onPC {
                 let all = Change.allCases
                 let changes = isFull ? all : [all[cells.count % all.count]]
                 cells += changes.map { Cell(kernel: kernel, loading: loading, change: $0) }

@@ -25,7 +25,7 @@ struct ChaosPlan {
 
     /// Draws a plan.
     init(seed: UInt64) {
-        loading = Loading.allCases[Int(seed % UInt64(Loading.allCases.count))]
+        loading = Loading.onPC[Int(seed % UInt64(Loading.onPC.count))]
         var dice = SeededGenerator(seed: seed)
         crash = Double.random(in: 0.3...7, using: &dice)
         size = 128 * Int.random(in: 1...4, using: &dice)

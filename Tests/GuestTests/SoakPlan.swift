@@ -54,7 +54,7 @@ struct SoakPlan {
 
     /// Draws a plan for a kernel.
     init(seed: UInt64, on kernel: Kernel) {
-        loading = Loading.allCases[Int(seed % UInt64(Loading.allCases.count))]
+        loading = Loading.onPC[Int(seed % UInt64(Loading.onPC.count))]
         var dice = SeededGenerator(seed: seed)
         for _ in 0..<Int.random(in: 1...5, using: &dice) { draw(&dice) }
         // Such a kernel takes over what is added by itself, and forgets only what is removed.

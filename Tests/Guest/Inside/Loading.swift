@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Whose way of loading a crash kernel is used.
-package enum Loading: String, CaseIterable, Hashable, Sendable {
+package enum Loading: String, Hashable, Sendable {
     case kernel = "kexec -s"
     case program = "kexec -c"
     case distribution = "kdump-config load"
@@ -9,7 +9,7 @@ package enum Loading: String, CaseIterable, Hashable, Sendable {
     case programForKernel = "kexec -c --hotplug"
 
     /// Those that are tried on a PC.
-    package static let allCases: [Loading] = [.kernel, .program, .distribution]
+    package static let onPC: [Loading] = [.kernel, .program, .distribution]
 
     /// Loads the capture kernel of the tests; nothing may be loaded yet.
     package func load(_ guest: Machine) throws(GuestError) {
