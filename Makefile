@@ -77,7 +77,7 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh packaging/cross/*.sh \
 	    packaging/cross/run packaging/cross/swift packaging/cross/test debian/kdump-hotplugd.p* \
 	    debian/tests/check debian/tests/hotplug \
-	    udev/mask-reload-rules systemd/share-load-lock Tests/Guest/image/*.sh Tests/Fuzz/*.sh Tests/Prove/open/*.sh
+	    udev/mask-reload-rules systemd/share-load-lock systemd/load-image Tests/Guest/image/*.sh Tests/Fuzz/*.sh Tests/Prove/open/*.sh
 	.ci/unit
 	.ci/fleet
 	.ci/documents
@@ -188,9 +188,10 @@ install: ## Install what `make build` built, below DESTDIR and PREFIX
 	install -D -m 0755 $(BUILT)/kdump-hotplugd $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	$(STRIP) $(DESTDIR)$(PREFIX)/sbin/kdump-hotplugd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/kdump-hotplugd \
-	    udev/mask-reload-rules systemd/share-load-lock
+	    udev/mask-reload-rules systemd/share-load-lock systemd/load-image
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in kdump-hotplugd.service kdump-hotplugd-report.socket kdump-hotplugd-report@.service; do \
+	for unit in kdump-hotplugd.service kdump-hotplugd-load.service kdump-hotplugd-report.socket \
+	    kdump-hotplugd-report@.service; do \
 	    sed 's|/usr/\(sbin\|lib\)/kdump-hotplugd|$(PREFIX)/\1/kdump-hotplugd|' systemd/$$unit \
 	        >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit; \
 	done

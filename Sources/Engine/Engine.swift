@@ -81,6 +81,8 @@ package struct Engine {
     package var beforeLoad: (Loads.Kind, SavedState) -> Void = { _, _ in }
     /// Asked just before every load whether the kernel may be crashing; see ``Deferral``.
     package var mayBeCrashing: () -> Bool = { false }
+    /// Loads files as the distribution's own tool does, where the kernel cannot.
+    package var loadByProgram: ProgramLoad.Runner?
     /// Called when that load, or the trial of one, has ended.
     package var afterLoad: () -> Void = {}
     /// Called after each MiB of a digest that cannot wait, or of a file, so that the caller can show
@@ -718,9 +720,19 @@ extension Engine {
                 found,
                 remembering: Reload.Memory(
                     commandLine: savedState.commandLine, trials: savedState.trials,
-                    release: { build in release(of: build, seenBy: look) }),
+                    release: { build in release(of: build, seenBy: look) },
+                    loader: loader(on: look.observation.support)),
                 insteadOf: look.observation)
         }
+    }
+
+    /// What would make the image of a reload on this machine.
+    private func loader(on support: KernelSupport) -> Reload.Loader {
+        // Where it must not be asked, and for files of another machine, it is what most kernels have.
+        guard root.prefix.isEmpty, !support.rebootLoadsAreCounted, !Kexec.loadsFiles else {
+            return .kernel
+        }
+        return ["/usr/sbin/kexec", "/sbin/kexec"].contains(where: root.isFile) ? .program : .none
     }
 
     /// The release of the kernel that is loaded, as it stands in reserved memory.
@@ -774,7 +786,8 @@ extension Engine {
             return Step(look: latest, unpatched: patch, rival: rival)
         }
         if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
-        let attempt = loading(.reload) { reload.run() }
+        let program = loadByProgram
+        let attempt = loading(.reload) { reload.run(by: program) }
         var step = try conclude(attempt, of: reload, given: latest, now: now)
         step.unpatched = patch
         return step
@@ -830,7 +843,7 @@ extension Engine {
                 look: try self.look(.thorough, now: now), refreshes: [refresh],
                 replacement: reload.replacement)
         }
-        let error = SystemError("kexec_file_load", errno: attempt.errno)
+        let error = attempt.cause ?? SystemError("kexec_file_load", errno: attempt.errno)
         let stillLoaded = try KernelSupport.isLoaded(below: root) == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
         savedState.trials.note(reload.subject, attempt.errno)

@@ -9,7 +9,7 @@ internal import Glibc
 package struct SystemError: Error, Equatable, CustomStringConvertible {
     /// What was attempted, with its object: `open /proc/iomem`.
     package let operation: String
-    /// The error number the call left, as in errno(3).
+    /// The error number the call left, as in errno(3); 0 if no call of ours failed.
     package let errno: CInt
 
     /// Creates an error from what was attempted and the error number it left.
@@ -27,8 +27,10 @@ package struct SystemError: Error, Equatable, CustomStringConvertible {
     /// The kernel lacked memory or files, or a device did not answer.
     package var mayPass: Bool { [EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE, EIO].contains(errno) }
 
-    /// The operation and the system's text for the error.
-    package var description: String { "\(operation): \(SystemError.words(for: errno))" }
+    /// The operation and the system's text for the error, if it has one.
+    package var description: String {
+        errno == 0 ? operation : "\(operation): \(SystemError.words(for: errno))"
+    }
 
     /// Returns the system's text for an error number.
     ///

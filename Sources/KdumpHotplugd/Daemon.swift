@@ -81,6 +81,9 @@ final class Daemon {
         engine.mayBeCrashing = { [unowned self] in
             deferral.holds(isAlarmed: alarmLog?.drain() ?? false, at: loop.now)
         }
+        engine.loadByProgram = { [unowned self] load in
+            LoaderUnit(state: state, services: services).run(load)
+        }
         engine.afterLoad = { [unowned self] in
             services.endLoad()
             reporter.endLoad()

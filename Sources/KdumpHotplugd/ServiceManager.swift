@@ -2,6 +2,7 @@
 
 internal import CSystemd
 internal import Engine
+internal import Glibc
 
 /// Tells systemd the state of the daemon, and one sentence for `systemctl status`.
 ///
@@ -88,32 +89,21 @@ struct ServiceManager {
 
     /// Has systemd restart a unit, and returns when it has taken the order.
     ///
-    /// It asks systemd itself, as systemctl(1) does for root, and not by way of the system bus.
-    ///
-    /// The corresponding C functions are `sd_bus_start` and `sd_bus_call`.
     /// - Throws: A `SystemError` where systemd cannot be reached or refuses, as for an unknown unit.
     func restart(_ unit: String) throws(SystemError) {
-        var bus: OpaquePointer?
-        var call: OpaquePointer?
-        defer {
-            unsafe sd_bus_message_unref(call)
-            unsafe sd_bus_flush_close_unref(bus)
+        _ = try SystemdConnection().order("RestartUnit", unit)
+    }
+
+    /// Has systemd start a unit that does one thing, and returns when that is done.
+    ///
+    /// - Throws: A `SystemError` where systemd cannot be reached or refuses, or where the unit fails.
+    func run(_ unit: String) throws(SystemError) {
+        let systemd = try SystemdConnection()
+        let job = try systemd.order("StartUnit", unit)
+        // A job that has ended is not known any longer; this is often enough for what takes a second.
+        while systemd.isPending(job) { usleep(10_000) }
+        guard try !systemd.hasFailed(unit) else {
+            throw SystemError("\(unit) failed, and its journal says why", errno: 0)
         }
-        func check(_ result: CInt) throws(SystemError) {
-            if result < 0 { throw SystemError("restart \(unit)", errno: -result) }
-        }
-        try check(unsafe sd_bus_new(&bus))
-        try check(unsafe sd_bus_set_address(bus, "unix:path=/run/systemd/private"))
-        try check(unsafe sd_bus_start(bus))
-        try check(
-            unsafe sd_bus_message_new_method_call(
-                bus, &call, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                "org.freedesktop.systemd1.Manager", "RestartUnit"))
-        for argument in [unit, "replace"] {
-            try check(
-                unsafe sd_bus_message_append_basic(call, CChar(UInt8(ascii: "s")), argument))
-        }
-        // A quarter of a minute: systemd answers at once unless it is itself in trouble.
-        try check(unsafe sd_bus_call(bus, call, 15_000_000, nil, nil))
     }
 }

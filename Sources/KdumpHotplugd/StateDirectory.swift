@@ -9,8 +9,8 @@ internal import Glibc
 /// same as numbers. `history.json` is what has happened. `saved-state.json` is
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
 /// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a
-/// patch until the state of the engine is written again, `reload-under-way` during a reload. The running
-/// daemon locks `lock`. This type reads and writes; it decides nothing.
+/// patch until the state of the engine is written again, `reload-under-way` during a reload. `load-order`
+/// is for the program that loads where the kernel cannot. The running daemon locks `lock`. This type reads and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 
@@ -28,6 +28,8 @@ struct StateDirectory {
     static let mark = "load-under-way"
     /// The file that says, without any contents, that no image is there because the daemon loads one.
     static let reload = "reload-under-way"
+    /// The file that says what is to be loaded: see systemd/load-image.
+    static let order = "load-order"
     /// The name that daemons up to November 2026 gave the saved state; an upgrade must not forget what
     /// they knew.
     private static let formerSavedState = "memory.json"

@@ -84,7 +84,8 @@ final class FakeMachine {
         return length < 0 ? nil : String(decoding: target[..<length].map(UInt8.init), as: UTF8.self)
     }
 
-    private func program(_ name: String, _ script: String) throws {
+    /// Puts a program where scripts find it first.
+    func program(_ name: String, _ script: String) throws {
         try write("bin/\(name)", "#!/bin/sh\n\(script)\n")
         try #require(chmod("\(root)/bin/\(name)", 0o755) == 0)
     }

@@ -25,6 +25,10 @@ package enum Obstacle: Error, Hashable {
     case noCommandLine(because: String)
     /// The image holds the keys of an encrypted dump target, which only the tool that put them in has.
     case encryptedTarget
+    /// The kernel has no `kexec_file_load`, and kexec(8) is not installed.
+    case noLoader
+    /// The kernel has no `kexec_file_load`, and lockdown forbids everything else.
+    case lockedDown
     /// `kernel.kexec_load_disabled` is 1.
     case loadingDisabled
     /// `kernel.kexec_load_limit_panic` is used up.
@@ -83,6 +87,11 @@ extension Obstacle: CustomStringConvertible {
         case .encryptedTarget:
             "the loaded image holds the keys of an encrypted dump target, which a reload would lose:"
                 + " load it with the distribution's tool, kdumpctl restart"
+        case .noLoader:
+            "this kernel has no kexec_file_load, and kexec(8) is not installed: install kexec-tools"
+        case .lockedDown:
+            "this machine is locked down and its kernel has no kexec_file_load, so no crash kernel can"
+                + " be loaded until the next boot"
         case .loadingDisabled:
             "kernel.kexec_load_disabled is 1, so no crash kernel can be loaded until the next boot"
         case .noLoadsLeft:

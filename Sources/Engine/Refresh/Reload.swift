@@ -19,6 +19,18 @@ struct Reload {
     let subject: Trial.Subject
     /// Whether the files must be tried first, because they may be refused and something would be lost.
     let needsTrial: Bool
+    /// What makes an image of the files.
+    let loader: Loader
+
+    /// What makes an image of files.
+    enum Loader {
+        /// The kernel: `kexec_file_load`.
+        case kernel
+        /// kexec(8), because the kernel has no `kexec_file_load`.
+        case program
+        /// Nothing, because the kernel does not, and kexec(8) is not installed.
+        case none
+    }
 
     /// What earlier looks and loads of this boot have left for a reload.
     struct Memory {
@@ -28,6 +40,8 @@ struct Reload {
         var trials = Trials()
         /// Finds the release of the kernel that is loaded, given its build.
         var release: (KernelBuild) -> String? = { _ in nil }
+        /// What would make the image.
+        var loader = Loader.kernel
     }
 
     /// Prepares to load what is configured in place of what was seen.
@@ -43,6 +57,9 @@ struct Reload {
         // The tool has removed them from where the kernel takes them, and a dump cannot be written
         // without them: what is in place is worth more, also where it has to be called stale.
         if seen.image?.holdsTargetKeys == true { throw .encryptedTarget }
+        if memory.loader == .none { throw .noLoader }
+        // kexec_load has no signature that could satisfy it (kernel/kexec.c, kexec_load_check).
+        if memory.loader == .program && support.lockdown != .none { throw .lockedDown }
         let configuration = try found.get()
         let source = configuration.source
         let kernel = try ImageFile(.kernel, at: source.kernel)
@@ -69,8 +86,8 @@ struct Reload {
             kernel: kernel, initrd: initrd, commandLine: commandLine, replacement: replacement,
             subject: subject,
             needsTrial: try needsTrial(
-                subject, memory.trials, source.kernel, insteadOf: seen,
-                isOfTheseFiles: isOfTheseFiles))
+                subject, memory, source.kernel, insteadOf: seen, isOfTheseFiles: isOfTheseFiles),
+            loader: memory.loader)
     }
 
     /// Makes sure that the command line is not too long, and that all of it fits into reserved memory.
@@ -95,13 +112,14 @@ struct Reload {
     /// Whether the kernel may refuse the files and that would lose an image.
     ///
     /// What it made itself of the same files, it has taken already, if no policy has become stricter since.
+    /// What a program loads, no policy judges but lockdown, before anything is dropped.
     /// - Throws: That it has refused them, or that it cannot be tried whether it does.
     private static func needsTrial(
-        _ subject: Trial.Subject, _ trials: Trials, _ path: String, insteadOf seen: Observation,
+        _ subject: Trial.Subject, _ memory: Memory, _ path: String, insteadOf seen: Observation,
         isOfTheseFiles: Bool
     ) throws(Obstacle) -> Bool {
-        guard seen.hasImageToLose else { return false }
-        if let refusal = trials.refusal(of: subject) {
+        guard memory.loader == .kernel, seen.hasImageToLose else { return false }
+        if let refusal = memory.trials.refusal(of: subject) {
             guard refusal == 0 else { throw obstacle(path, subject, after: refusal) }
             return false
         }
@@ -202,12 +220,16 @@ struct Reload {
         return .refused(path: path, because: reason)
     }
 
-    /// Loads the prepared files over whatever is loaded.
-    func run() -> Kexec.Attempt {
-        // A file closes with its last reference, and the kernel reads both until the call ends.
+    /// Loads the prepared files over whatever is loaded: by a `program` if the kernel cannot.
+    func run(by program: ProgramLoad.Runner?) -> Kexec.Attempt {
+        // A file closes with its last reference, and both are read until the load ends.
         withExtendedLifetime((kernel, initrd)) {
-            Kexec.loadFile(
-                kernel: kernel.descriptor, initrd: initrd?.descriptor, commandLine: commandLine)
+            let (kernel, initrd) = (kernel.descriptor, initrd?.descriptor)
+            guard loader == .program else {
+                return Kexec.loadFile(kernel: kernel, initrd: initrd, commandLine: commandLine)
+            }
+            return ProgramLoad(kernel: kernel, initrd: initrd, commandLine: commandLine)
+                .run(by: program)
         }
     }
 }

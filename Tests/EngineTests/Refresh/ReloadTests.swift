@@ -96,6 +96,48 @@ import Testing
         #expect(name(of: try #require(try obstacle(files: locked))) == "unsigned")
     }
 
+    @Test func whereTheKernelLoadsNoFiles() throws {
+        func obstacle(_ loader: Reload.Loader, lockdown: String = "none") throws -> Obstacle? {
+            let machine = try RecordedMachine(
+                RecordedMachine.stock.merging([
+                    "/sys/kernel/security/lockdown": "[\(lockdown)] other\n"
+                ]) { $1 })
+            var engine = Engine(root: machine.root, source: nil, architecture: .x86)
+            let seen = try engine.look(.cheap, now: { 0 }).observation
+            let source = ImageSource(
+                kernel: try machine.file("/boot/vmlinuz", ReloadTests.kernel), initrd: nil,
+                commandLine: "nr_cpus=1")
+            do throws(Obstacle) {
+                let reload = try Reload.prepare(
+                    .success(Configuration(named: source)),
+                    remembering: Reload.Memory(loader: loader), insteadOf: seen)
+                #expect(reload.needsTrial == (loader == .kernel), "there is no policy to ask")
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(try obstacle(.kernel) == nil)
+        #expect(try obstacle(.program) == nil)
+        #expect(try obstacle(.none) == .noLoader)
+        #expect(try obstacle(.program, lockdown: "integrity") == .lockedDown)
+    }
+
+    /// The way from the files to the program and back; real programs are started in guests.
+    @Test func aProgramIsToldWhatToLoad() throws {
+        let load = ProgramLoad(kernel: 3, initrd: nil, commandLine: "nr_cpus=1")
+        var told: [ProgramLoad] = []
+        #expect(
+            load.run {
+                told.append($0); return nil
+            }.errno == 0)
+        #expect(told.map(\.kernel) == [3] && told.map(\.commandLine) == ["nr_cpus=1"])
+        let error = SystemError("the unit failed", errno: 0)
+        let failed = load.run { _ in error }
+        #expect(failed.errno != 0 && failed.cause == error && "\(error)" == "the unit failed")
+        #expect(load.run(by: nil).errno != 0)
+    }
+
     @Test func whatDoesNotFit() throws {
         // Reserved are 192 MiB; the kernel needs 32 of them, and what goes with it 4.
         let disk = Data(count: 157 << 20)
@@ -164,7 +206,7 @@ import Testing
     @Test func everyObstacleIsOneSentence() {
         let all: [Obstacle] = [
             .noSource, .noCommandLine(because: "it is hidden"), .loadingDisabled, .noLoadsLeft,
-            .lastLoad,
+            .lastLoad, .noLoader, .lockedDown,
             .unreadable(.kernel, path: "/k", because: "No such file or directory"),
             .notAFile(.initrd, path: "/i"), .empty(.kernel, path: "/k"),
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guest
+import Testing
+
+extension GuestTests {
+    /// A reload where the kernel has no `kexec_file_load`, as Debian's for POWER: kexec(8) makes it, in a
+    /// unit of its own, over the image in place.
+    ///
+    /// `PowerTests` has the control: without the daemon the same growth loses the dump.
+    @Suite(.enabled(if: Cell.isFull)) struct PowerReloadTests {
+        @Test(arguments: Kernel.power)
+        func `a machine that grew is reloaded and dumps whole from its new CPU`(
+            kernel: Kernel
+        ) throws {
+            let guest = try guest(kernel, .loaded(.program))
+            try guest.configureDaemon(patches: false)
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.traceLoads()
+            let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
+            let new = try guest.hotAddCPU(socket: 2)
+            try guest.waitUntilOK()
+            let journal = try guest.daemonJournal()
+            #expect(journal.contains("Reloaded") && !journal.contains("Patched"), "\(journal)")
+            #expect(try guest.loads(by: "kexec_load") > 0)
+            #expect(try guest.loadsWithoutSegments() == 0, "nothing was unloaded")
+            try expectWholeDump(guest, on: new, of: dimm, processors: 3)
+        }
+
+        /// A patch would give a damaged image a new digest, so such an image is loaded again from files.
+        @Test func `an image that is damaged is loaded again`() throws {
+            let guest = try guest(.power6_12, .watched(.program)) { $0.sharesMemory = true }
+            let reserve = try #require(try guest.reservedMemory().first)
+            // In the kernel, which lies at the beginning.
+            let place = reserve.lowerBound + 16 << 20
+            let byte = try #require(try guest.memory(at: place, count: 1).first)
+            try guest.overwrite(at: place, with: [byte ^ 0x55])
+            #expect(try guest.report().integrity == "mismatch")
+            try guest.reloadDaemon()
+            try guest.waitUntilOK()
+            #expect(try guest.daemonJournal().contains("Reloaded"))
+            let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
+            try guest.waitUntilOK()
+            try expectWholeDump(guest, on: 1, of: dimm, processors: 2)
+        }
+
+        /// Whatever is wrong with kexec(8), the image in place stays, and the journal says where to look.
+        @Test func `a kexec that fails costs nothing`() throws {
+            let guest = try guest(.power6_12, .loaded(.program))
+            try guest.configureDaemon(patches: false)
+            try guest.expect("mount --bind /bin/false $(command -v kexec)")
+            try guest.startDaemon()
+            try guest.hotAddCPU(socket: 2)
+            let words = "kdump-hotplugd-load.service failed, and its journal says why"
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q '\(words)'")
+            #expect(try guest.expect("cat /sys/kernel/kexec_crash_loaded") == "1")
+            #expect(try guest.report().integrity == "verified")
+            try guest.expect("umount $(command -v kexec)")
+            try guest.waitUntilOK()
+            // Where there is none at all, that is known beforehand.
+            try guest.expect("mv $(command -v kexec) /root/kexec")
+            let check = try guest.check()
+            #expect(check.output.contains("install kexec-tools"), "\(check.output)")
+        }
+    }
+}
+
+extension Machine {
+    /// How many of the traced calls of `kexec_load` had no segments: those unload.
+    fileprivate func loadsWithoutSegments() throws(GuestError) -> Int {
+        let lines = try expect(
+            "grep -c 'sys_kexec_load(.*nr_segments: 0,' /sys/kernel/tracing/trace || true")
+        guard let count = Int(lines) else { throw .garbled("trace: \(lines)") }
+        return count
+    }
+}
