@@ -399,8 +399,11 @@ extension Engine {
             guard before.observation.live == look.observation.live else {
                 return ended(.stillMoving)
             }
-            // A patch that does not help is followed by a reload.
-            savedState.uncured = step.refreshes.last?.method == .reload ? look.verdict : nil
+            // A patch that does not help is followed by a reload. What a reload has left out, a patch may
+            // add, unless one has already failed to.
+            let isReloaded = step.refreshes.last?.method == .reload
+            let mayPatch = refreshes.allSatisfy { $0.method == .reload } && isPatchable(look)
+            savedState.uncured = isReloaded && !mayPatch ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
@@ -434,6 +437,12 @@ extension Engine {
             microseconds: look.microseconds, isAhead: true)
         let plan = patchPlan(given: later)
         return plan.obstacle == nil ? Need(look: later, plan: plan) : nil
+    }
+
+    /// Whether a patch can make an image right.
+    private func isPatchable(_ look: Look) -> Bool {
+        guard case .success? = need(seenBy: look, on: .routine)?.plan else { return false }
+        return true
     }
 
     /// When a load is worth its price; `nil` if it is now, or if there is nothing to lose.

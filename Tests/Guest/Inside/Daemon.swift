@@ -93,7 +93,8 @@ extension Machine {
             // What the daemon has said is then to be found in the journal.
             try expect("journalctl --sync")
         } catch {
-            let journal = try run("kdump-hotplugd --check; journalctl -u kdump-hotplugd --no-pager")
+            let journal = try run(
+                "kdump-hotplugd --check; journalctl -u 'kdump-hotplugd*' --no-pager")
             throw .timedOut("\(error)\n\(journal.output)")
         }
     }
