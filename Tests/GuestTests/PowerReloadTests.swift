@@ -32,6 +32,7 @@ extension GuestTests {
         }
 
         /// A patch would give a damaged image a new digest, so such an image is loaded again from files.
+        ///
         /// What kexec(8) has then left out is patched.
         @Test func `a damaged image of a machine that grew is loaded again and patched`() throws {
             let guest = try guest(.power6_12, .loaded(.program)) { $0.sharesMemory = true }
