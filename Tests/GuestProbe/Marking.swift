@@ -31,11 +31,24 @@ struct Marking {
                 if range.contains(address) { wanted.append(page) } else { others.append(page) }
             }
         }
-        for page in others where Int(bitPattern: page) % PageMap.pageSize == 0 {
-            munmap(page, PageMap.pageSize)
-        }
+        giveBack(others)
         guard wanted.count >= count else { throw .tooFewPages(wanted.count) }
         return try fill(wanted, map)
+    }
+
+    /// Unmaps pages in as few calls as there are runs of them: after each call all processors forget
+    /// translations of addresses, which under emulation can take milliseconds.
+    private func giveBack(_ pages: [UnsafeMutableRawPointer]) {
+        var rest = pages[...]
+        while let first = rest.first {
+            let run = rest.enumerated().prefix { $1 == first + $0 * MarkedPage.size }.count
+            rest = rest.dropFirst(run)
+            // The kernel's pages may be larger, and are kept if a part of them is.
+            let start = Int(bitPattern: first), size = PageMap.pageSize
+            let kept = (size - start % size) % size
+            let whole = (run * MarkedPage.size - kept) / size * size
+            if whole > 0 { munmap(first + kept, whole) }
+        }
     }
 
     /// A page that moved between its look-up and its check is left out of the list.
