@@ -42,7 +42,7 @@ export SWIFT_BACKTRACE := enable=no
 TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-library swift-testing
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build payload power-payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
+.PHONY: help dependencies build payload power-payload arm64-payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
     test-power test-arm64 matrix soak chaos faults prove costs bench \
     fuzz fuzz-long install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
     selinux pictures recording clean here test-elsewhere
@@ -119,15 +119,19 @@ payload: build
 power-payload:
 	@$(MAKE) --no-print-directory payload ARCH=ppc64el
 
+# What guests on arm64 install.
+arm64-payload:
+	@$(MAKE) --no-print-directory payload ARCH=arm64
+
 # Not part of `make test`: no kernel of Debian's has these keys, so one is built.
 test-keys: payload ## Try what needs a kernel of our own: keys of an encrypted dump target; the first time 40 minutes
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_KEYS=1 $(TEST) --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
 
-matrix: payload power-payload ## Try every kernel, loader and change, and chains of changes: about an hour and a half
+matrix: payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about an hour and a half
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 $(TEST) --filter GuestTests.AuditTests \
-	    --filter 'GuestTests.PatchTests.*in a row' --filter GuestTests.Power \
+	    --filter 'GuestTests.PatchTests.*in a row' --filter 'GuestTests.(Power|Arm)' \
 	    --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
 
 soak: payload ## Change 20 machines of each kernel at random and crash them: about an hour
@@ -179,7 +183,7 @@ fuzz-long: dependencies ## Fuzz every parser with ten million inputs, and write 
 	FUZZ_RUNS=10000000 Tests/Fuzz/run.sh
 	Tests/Fuzz/report.py
 
-test-guest: deb payload power-payload ## Resume, hot-plug and crash real kernels
+test-guest: deb payload power-payload arm64-payload ## Resume, hot-plug and crash real kernels
 	$(SWIFT) build --build-tests
 	$(TEST) --filter GuestTests
 

@@ -8,9 +8,12 @@ import Testing
 @Suite(.told) enum GuestTests {
     /// Made once for all of them.
     static let image = Result { try GuestImage.prepare() }
-    /// The same for guests on POWER.
+    /// The same for guests on POWER and on arm64.
     private static let powerImage = Result {
         try GuestImage.prepare(for: .pseries, whole: Cell.isFull)
+    }
+    private static let armImage = Result {
+        try GuestImage.prepare(for: .virt, whole: Cell.isFull)
     }
 
     /// How many pages are marked at least where a dump is searched for them.
@@ -29,6 +32,7 @@ import Testing
             switch kernel.platform {
             case .pc: image
             case .pseries: powerImage
+            case .virt: armImage
             }
         return try store.machine(settings, image.get(), beginning)
     }

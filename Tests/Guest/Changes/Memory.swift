@@ -8,8 +8,8 @@ import Foundation
 /// Through that, a test reads the resident crash image without asking any kernel, and damages it
 /// behind the kernel's back, as a stray DMA would; a stock kernel lets nobody do that from inside.
 extension Machine {
-    /// Up to here q35 has the memory of boot at the file's own offsets, however much there is.
-    private static let sharedEnd: UInt64 = 2 << 30
+    /// So much of the memory of boot each machine has in one piece; q35 has what is beyond elsewhere.
+    private static let mostShared: UInt64 = 2 << 30
 
     /// The bytes at a physical address of the guest, of its memory at boot.
     package func memory(at address: UInt64, count: Int) throws(GuestError) -> [UInt8] {
@@ -73,15 +73,18 @@ extension Machine {
     private func withSharedMemory<Result>(
         _ address: UInt64, _ count: Int, _ body: (FileHandle) throws -> Result
     ) throws(GuestError) -> Result {
-        let end = min(UInt64(settings.memory) << 20, Self.sharedEnd)
-        guard settings.sharesMemory, address <= end, UInt64(count) <= end - address else {
+        let start = settings.kernel.platform.machine.memoryStart
+        let end = start + min(UInt64(settings.memory) << 20, Self.mostShared)
+        guard settings.sharesMemory, start <= address, address <= end,
+            UInt64(count) <= end - address
+        else {
             throw .refused("no shared memory at 0x\(String(address, radix: 16))")
         }
         let path = files.memory
         do {
             // Not for appending and not truncated: the file is mapped by QEMU.
             let file = try FileHandle(forUpdating: URL(filePath: path))
-            try file.seek(toOffset: address)
+            try file.seek(toOffset: address - start)
             return try body(file)
         } catch {
             throw .tool("\(path): \(error)")

@@ -12,8 +12,9 @@ struct Agent {
 
     let wire: Wire
 
+    /// The firmware of some machines has cleared a screen there before, and ended no line.
     func waitUntilReady(by deadline: Deadline) throws(GuestError) {
-        while try wire.line(by: deadline) != "guest-agent ready" {}
+        while try !wire.line(by: deadline).hasSuffix("guest-agent ready") {}
     }
 
     func run(_ command: String, timeout: Duration) throws(GuestError) -> (Int, [UInt8]) {

@@ -2,7 +2,7 @@
 
 /// The PC that most guests are: QEMU's q35, with memory and CPUs plugged in by ACPI.
 enum PC: EmulatedMachine {
-    static let script = "make.sh"
+    static let script = ["make.sh"]
     static let payloadSuffix = ""
     static let console = "ttyS0"
     static let kernelFile = "/boot/vmlinuz-$(uname -r)"
@@ -11,6 +11,7 @@ enum PC: EmulatedMachine {
     static let processorOfEveryImage: Int? = nil
     static let sleep = (before: "", after: "")
     static let memory = (megabytes: 1024, crashkernel: "192M")
+    static let memoryStart: UInt64 = 0
 
     /// Without `acpi_no_memhotplug` it takes a hot-added DIMM for its own memory, and reading the
     /// DIMM from `/proc/vmcore` then fails.

@@ -9,19 +9,22 @@ package enum Platform: Hashable, Sendable {
     case pc
     /// A partition of a POWER server, with radix MMU, as PowerVM and KVM have them.
     case pseries
+    /// An arm64 server with ACPI.
+    case virt
 
     var machine: any EmulatedMachine.Type {
         switch self {
         case .pc: PC.self
         case .pseries: Pseries.self
+        case .virt: Virt.self
         }
     }
 }
 
 /// What the tests must know of a kind of machine.
 protocol EmulatedMachine {
-    /// The script of `image` that makes disks and kernels for it.
-    static var script: String { get }
+    /// The script of `image` that makes disks and kernels for it, and its arguments.
+    static var script: [String] { get }
     /// What the Debian name of its architecture adds to the place of the payload.
     static var payloadSuffix: String { get }
     /// What the kernel calls its console.
@@ -37,6 +40,8 @@ protocol EmulatedMachine {
 
     /// The memory at boot in MiB, and what is reserved of it.
     static var memory: (megabytes: Int, crashkernel: String) { get }
+    /// The physical address of the first of it.
+    static var memoryStart: UInt64 { get }
 
     /// Whether the firmware keeps data in reserved memory, which every dump then has.
     static var reserveHasFirmware: Bool { get }

@@ -3,7 +3,7 @@
 /// A partition of a POWER9 server: QEMU's pseries, with memory and CPUs plugged in by DLPAR, which
 /// Linux does without the help of a program there.
 enum Pseries: EmulatedMachine {
-    static let script = "power.sh"
+    static let script = ["foreign.sh", "ppc64el"]
     static let payloadSuffix = "-ppc64el"
     static let console = "hvc0"
     /// Never compressed; its name says that it is only until 6.12.
@@ -13,6 +13,7 @@ enum Pseries: EmulatedMachine {
     static let kernelWords = ["movable_node"]
 
     static let memory = (megabytes: 2048, crashkernel: "320M")
+    static let memoryStart: UInt64 = 0
 
     /// A CPU other than the first gets no interrupt any more in QEMU 10.0 when it has gone on from a saved
     /// state: so they are offline meanwhile, and started anew.

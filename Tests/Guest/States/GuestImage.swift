@@ -20,8 +20,8 @@ package struct GuestImage: Sendable, Hashable {
     /// Where the live guest sees the capture kernel's initramfs.
     package static let captureInitrd = "/tools/capture.initramfs"
 
-    /// Makes what is missing, which takes about a minute the first time, and on POWER much more, because a
-    /// Swift SDK is made; afterwards no time.
+    /// Makes what is missing, which takes about a minute the first time, and for another architecture much
+    /// more, because a Swift SDK is made; afterwards no time.
     ///
     /// What only the whole matrix takes is made if it is `whole`.
     package static func prepare(
@@ -29,9 +29,9 @@ package struct GuestImage: Sendable, Hashable {
         progress: (String) -> Void = { print($0) }
     ) throws(GuestError) -> GuestImage {
         let script = platform.machine.script
-        let places = try make([script] + (whole ? ["matrix"] : []), progress)
+        let places = try make(script + (whole ? ["matrix"] : []), progress)
         guard let root = places["root"], let tools = places["tools"] else {
-            throw .tool("\(script) did not say where the image is")
+            throw .tool("\(script[0]) did not say where the image is")
         }
         return GuestImage(
             root: root, tools: tools,

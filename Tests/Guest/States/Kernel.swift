@@ -39,6 +39,21 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// All on POWER.
     package static let power = [power6_1, power6_12, power6_12_64k, power7]
 
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// An arm64 kernel that hides a loaded image from everyone, and writes none of its symbols' addresses.
+    package static let arm6_1 = Kernel(description: "arm64-6.1", platform: .virt)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// An arm64 kernel with pages of 4 KiB, which never touches a loaded image, as none does there.
+    package static let arm6_12 = Kernel(description: "arm64-6.12", platform: .virt)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// The same with pages of 16 KiB, and without hotplug of memory.
+    package static let arm6_12_16k = Kernel(description: "arm64-6.12-16k", platform: .virt)
+    /// The newest there is, with pages of 4 KiB.
+    package static let arm7 = Kernel(description: "arm64-7", platform: .virt)
+
+    /// All on arm64.
+    package static let arm = [arm6_1, arm6_12, arm6_12_16k, arm7]
+
     package let description: String
     /// The machine that it runs on.
     package let platform: Platform

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2154 # common.sh, apt.sh and those that source this set what is not set here
 #
-# Sourced by make.sh and power.sh: the kernels of the guests, from Debian's packages, and what a guest
+# Sourced by make.sh and foreign.sh: the kernels of the guests, from Debian's packages, and what a guest
 # needs of them before it has its root disk.
 
 # The drivers of memory that is no DIMM: virtio-mem, and DAX devices, which CXL memory and memory of
