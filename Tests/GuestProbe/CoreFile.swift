@@ -35,7 +35,9 @@ struct CoreFile {
             switch whole[header] {
             // The kernel's own address space is in /proc/kcore, too, at no physical address.
             case 1 where physical != .max:
-                loads.append(Load(memory: physical..<physical + size, offset: offset))
+                let (end, isBeyond) = physical.addingReportingOverflow(size)
+                guard !isBeyond else { throw .notCore("a range ends beyond all addresses") }
+                loads.append(Load(memory: physical..<end, offset: offset))
             case 4: end = max(end, offset + size)
             default: break
             }

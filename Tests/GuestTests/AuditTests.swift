@@ -35,13 +35,25 @@ struct Cell: Sendable, CustomTestStringConvertible {
                 cells += changes.map { Cell(kernel: kernel, loading: loading, change: $0) }
             }
         }
-        return isFull ? cells + power : cells
+        return isFull ? cells + power + arm : cells
     }
 
     private static var power: [Cell] {
         GuestTests.PatchTests.Pair.power.flatMap { pair in
             Change.allCases.map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
         }
+    }
+
+    /// QEMU plugs no CPU in there, and the kernel with larger pages takes no memory either.
+    private static var arm: [Cell] {
+        let most = GuestTests.PatchTests.Pair.arm.flatMap { pair in
+            Change.allCases.filter { $0 != .cpuAdded }
+                .map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
+        }
+        return most
+            + [.nothing, .cpuOfflined].map {
+                Cell(kernel: .arm6_12_16k, loading: .program, change: $0)
+            }
     }
 }
 
