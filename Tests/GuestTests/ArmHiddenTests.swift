@@ -4,25 +4,21 @@ import Guest
 import Testing
 
 extension GuestTests {
-    /// Kernel 6.1 on arm64 hides what is loaded, loads no files, and has a wrong header from kexec-tools.
+    /// Kernel 6.1 on arm64 hides what is loaded, and has a wrong header from kexec-tools.
     ///
+    /// The image is loaded again after each hotplug, by kexec(8) and so with the same wrong header.
     /// Nothing of that is cured; what is said must be true.
     @Suite(.enabled(if: Cell.isFull)) struct ArmHiddenTests {
         @Test(arguments: [true, false])
-        func `on 6.1 an image is unknown, stays as it is, and leaves no dump`(daemon: Bool) throws {
+        func `on 6.1 an image is unknown, is reloaded, and leaves no dump`(daemon: Bool) throws {
             let guest = try guest(.arm6_1, .loaded(.program))
             try guest.traceLoads()
             if daemon { try guest.startDaemon() }
             try expectUnknown(guest)
             try guest.hotAdd(megabytes: 512, id: "dimm")
-            if daemon {
-                try guest.expect("sleep 10")
-                let status = try guest.daemonStatus()
-                #expect(status.contains("this kernel hides the loaded image"))
-                #expect(status.contains("it has no kexec_file_load"), "\(status)")
-            }
+            if daemon { try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Reloaded") }
             try expectUnknown(guest)
-            #expect(try guest.loads() == 0)
+            #expect(try (guest.loads(by: "kexec_load") > 0) == daemon)
             // kexec-tools gives the kernel's text the size of the address space ("Can't get the symbol of
             // _text"); the capture kernel starts.
             let error = #expect(throws: GuestError.self) { try guest.crash() }
