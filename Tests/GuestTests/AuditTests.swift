@@ -17,16 +17,17 @@ struct Cell: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { "\(kernel) \(loading.rawValue) \(change.rawValue)" }
 
-    /// What is asked for of the matrix: "all" by `make matrix`, or "power" for what is on POWER.
+    /// What is asked for of the matrix: "all" by `make matrix`, or "power" or "arm64".
     private static let wanted = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_MATRIX"]
 
     /// Whether all there is to run shall run.
-    static let isFull = wanted == "all" || wanted == "power"
+    static let isFull = ["all", "power", "arm64"].contains(wanted)
 
     /// All of them, or in an ordinary run one for each pair of kernel and loader, with every change
     /// among them; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
     static var chosen: [Cell] {
         if wanted == "power" { return power }
+        if wanted == "arm64" { return arm }
         var cells: [Cell] = []
         for kernel in Kernel.all {
             for loading in Loading.onPC {
@@ -79,12 +80,12 @@ extension GuestTests {
             let report = try guest.report()
             print("[guest] \(cell.testDescription): \(report.summary)")
             let expected = try described(guest, report)
-            let online = try cpus(guest.expect("cat /sys/devices/system/cpu/online"))
+            let there = try cpus(guest.processorsOfDumps())
             let reserve = try guest.reservedMemory()
             let dump = try crash(guest, on: guest.processorOfEveryImage)
             #expect(guest.memory(in: dump, reserving: reserve) == expected)
             let cpus = try #require(report.cpus)
-            #expect(dump.processors == online.subtracting(cpus.missing).count)
+            #expect(dump.processors == there.subtracting(cpus.missing).count)
             #expect(report.integrity == "verified")
             if let dimm, cell.change == .dimmAdded {
                 let isMissing = report.memory?.missing.contains { $0.addresses == dimm }

@@ -53,6 +53,13 @@ extension Machine {
         settings.kernel.platform.machine.processorOfEveryImage
     }
 
+    /// The list of the CPUs that leave their registers at a crash, as long as the image has a place for
+    /// them.
+    package func processorsOfDumps() throws(GuestError) -> String {
+        let file = settings.kernel.platform.machine.processorsOfDumps
+        return try expect("cat /sys/devices/system/cpu/\(file)")
+    }
+
     func ranges(named name: String) throws(GuestError) -> [Range<UInt64>] {
         try Self.ranges(named: name, in: expect("cat /proc/iomem"))
     }

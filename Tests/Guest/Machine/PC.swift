@@ -9,6 +9,7 @@ enum PC: EmulatedMachine {
     static let kernelWords = [kernelQuirk, delayLoop]
     static let reserveHasFirmware = false
     static let processorOfEveryImage: Int? = nil
+    static let processorsOfDumps = "online"
     static let sleep = (before: "", after: "")
     static let memory = (megabytes: 1024, crashkernel: "192M")
     static let memoryStart: UInt64 = 0

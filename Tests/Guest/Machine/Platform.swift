@@ -47,6 +47,8 @@ protocol EmulatedMachine {
     static var reserveHasFirmware: Bool { get }
     /// The CPU that each capture kernel can boot on; `nil` where that is any.
     static var processorOfEveryImage: Int? { get }
+    /// The file with the CPUs that leave their registers at a crash.
+    static var processorsOfDumps: String { get }
 
     /// Commands for the last moment before a guest is saved and the first after it goes on; empty for none.
     static var sleep: (before: String, after: String) { get }

@@ -30,6 +30,8 @@ enum Pseries: EmulatedMachine {
 
     static let reserveHasFirmware = true
     static let processorOfEveryImage: Int? = 0
+    /// The hypervisor is asked to stop all others (H_SIGNAL_SYS_RESET), and reaches those that are offline.
+    static let processorsOfDumps = "present"
 
     static let captureCommandLine = "console=hvc0 nr_cpus=1 maxcpus=1 reset_devices panic=1"
     static let captureNeeds = ""

@@ -16,6 +16,7 @@ enum Virt: EmulatedMachine {
 
     static let reserveHasFirmware = false
     static let processorOfEveryImage: Int? = nil
+    static let processorsOfDumps = "online"
     static let sleep = (before: "", after: "")
 
     /// As on a PC: a capture kernel with ACPI takes a hot-added DIMM for its own memory otherwise.
