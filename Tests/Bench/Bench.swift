@@ -7,7 +7,7 @@ import Guest
 ///
 /// It judges nothing and asserts nothing: tables, ratios and plots are report/'s business.
 ///
-///     Bench DIRECTORY [windows|storms|dimms|changes|blocks|growth|rest|profile|versions]...
+///     Bench DIRECTORY [windows|elsewhere|storms|dimms|changes|blocks|growth|rest|profile|versions]...
 ///
 /// `versions` wants another build of the daemon to compare with, so only who names it gets it.
 @main
@@ -28,7 +28,8 @@ struct Bench {
         let arguments = CommandLine.arguments.dropFirst()
         guard let directory = arguments.first else { throw GuestError.refused("no directory") }
         let parts: [(name: String, measure: (Bench) throws -> Void)] = [
-            ("windows", { try $0.windows() }), ("storms", { try $0.storms() }),
+            ("windows", { try $0.windows() }), ("elsewhere", { try $0.elsewhere() }),
+            ("storms", { try $0.storms() }),
             ("dimms", { try $0.dimms() }), ("changes", { try $0.changes() }),
             ("blocks", { try $0.blocks() }),
             ("growth", { try $0.growth() }), ("rest", { try $0.rest() }),
@@ -55,18 +56,23 @@ struct Bench {
                 ).measure()
             }
         }
-        try power(table)
     }
 
-    /// On POWER, where Debian's kernels have only `kexec_load`.
-    private func power(_ table: Table) throws {
-        let image = try GuestImage.prepare(for: .pseries, whole: true, progress: progress)
-        for kernel in [Kernel.power6_1, .power6_12] {
-            try attempt("windows \(kernel)") {
-                try Windows(
-                    guest: try Machine.bench(kernel, image), rounds: Self.rounds, reserved: 320,
-                    table: table
-                ).measure()
+    /// On POWER and arm64, where Debian's kernels have only `kexec_load`.
+    private func elsewhere() throws {
+        let table = try Table("elsewhere", in: directory, columns: Windows.columns)
+        let kernels: [(Platform, [Kernel], reserved: Int)] = [
+            (.pseries, [.power6_1, .power6_12], 320), (.virt, [.arm6_12, .arm7], 256),
+        ]
+        for (platform, kernels, reserved) in kernels {
+            let image = try GuestImage.prepare(for: platform, whole: true, progress: progress)
+            for kernel in kernels {
+                try attempt("elsewhere \(kernel)") {
+                    try Windows(
+                        guest: try Machine.bench(kernel, image), rounds: Self.rounds,
+                        reserved: reserved, table: table
+                    ).measure()
+                }
             }
         }
     }

@@ -164,14 +164,14 @@ extension Machine {
             }
             probe load loaded do_kexec_load
             probe update updated crash_handle_hotplug_event
-            probe online onlined online_pages 'from=%di:x64 count=%si:x64' 'ret=$retval:x32'
-            probe offline offlined offline_pages 'from=%di:x64 count=%si:x64' 'ret=$retval:x32'
-            probe add added add_memory_resource 'from=+0(%si):x64 last=+8(%si):x64'
-            probe release released release_mem_region_adjustable 'from=%di:x64 count=%si:x64'
+            probe online onlined online_pages 'from=$arg1:x64 count=$arg2:x64' 'ret=$retval:x32'
+            probe offline offlined offline_pages 'from=$arg1:x64 count=$arg2:x64' 'ret=$retval:x32'
+            probe add added add_memory_resource 'from=+0($arg2):x64 last=+8($arg2):x64'
+            probe release released release_mem_region_adjustable 'from=$arg1:x64 count=$arg2:x64'
             probe ask asked crash_check_hotplug_support
             probe ask asked crash_get_memory_size
             for event in bench syscalls/sys_{enter,exit}_kexec_{load,file_load}
-            do echo 1 >events/$event/enable || exit
+            do [ ! -e events/$event ] || echo 1 >events/$event/enable || exit
             done
             echo 1 >tracing_on
             """)

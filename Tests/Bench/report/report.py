@@ -16,12 +16,12 @@ import plots
 import texts
 from figures import MODEL, NOBODY, OURS, grouped, median, milliseconds, p99, ratio, values
 
-PARTS = ("windows", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile", "versions")
+PARTS = ("windows", "elsewhere", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile", "versions")
 
 
-def windows(directory):
-    text = "## One refresh\n\n"
-    for (kernel,), lines in grouped(figures.rows(directory, "windows"), "kernel").items():
+def windows(directory, part):
+    text = ""
+    for (kernel,), lines in grouped(figures.rows(directory, part), "kernel").items():
         initrd, rounds = lines[0]["initrd_mib"], max(int(line["round"]) for line in lines)
         resolution = median(values(lines, "resolution_us"))
         text += texts.WINDOWS.format(
@@ -36,7 +36,7 @@ def windows(directory):
             ["way", "n", "system calls, median", "unprotected, median", "p99",
              "seen unloaded, median", "p99", "missed by the observer"], body) + "\n"
         text += comparisons.windows(lines) + "\n"
-    return text + "![every refresh](benchmarks/windows.svg)\n\n"
+    return text
 
 
 def storms(directory):
@@ -195,7 +195,10 @@ def main():
     lines = figures.rows(directory, "windows")
     if lines:
         plots.windows(lines, directory)
-        page += windows(directory)
+        page += "## One refresh\n\n" + windows(directory, "windows")
+        page += "![every refresh](benchmarks/windows.svg)\n\n"
+    if figures.rows(directory, "elsewhere"):
+        page += texts.ELSEWHERE + windows(directory, "elsewhere")
     page += storms(directory) + chaos(directory) + growth(directory)
     page += profile(directory) + versions(directory) + rest(directory) + size(directory)
     with open(f"{directory}.md", "w") as file:

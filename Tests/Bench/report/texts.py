@@ -32,6 +32,13 @@ WINDOWS = (
     "Kernel {kernel}, initrd of {initrd} MiB, {rounds} rounds; the observer polled every"
     " {resolution:.0f} µs. In milliseconds:\n\n")
 
+ELSEWHERE = """## One refresh on POWER and arm64
+
+No kernel of Debian's loads files there. The first patch of an image may move the capture kernel, or code
+that QEMU runs for the first time; it has a line of its own.
+
+"""
+
 STORMS = """## Storms
 
 A storm is a burst of hundreds of hotplug events.
