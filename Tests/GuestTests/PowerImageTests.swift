@@ -66,11 +66,7 @@ extension GuestTests {
         func `a damaged byte is found`(kernel: Kernel) throws {
             let guest = try guest(kernel, .watched(.program)) { $0.sharesMemory = true }
             #expect(try guest.report().integrity == "verified")
-            let reserve = try #require(try guest.reservedMemory().first)
-            // In the kernel, which lies at the beginning.
-            let place = reserve.lowerBound + 16 << 20
-            let byte = try #require(try guest.memory(at: place, count: 1).first)
-            try guest.overwrite(at: place, with: [byte ^ 0x55])
+            try GuestTests.damageKernel(loadedIn: guest)
             let report = try guest.report()
             if kernel == .power6_1 {
                 // What is found by its value alone might be what is left of another image.

@@ -37,11 +37,7 @@ extension GuestTests {
         @Test func `a damaged image of a machine that grew is loaded again and patched`() throws {
             let guest = try guest(.power6_12, .loaded(.program)) { $0.sharesMemory = true }
             let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
-            let reserve = try #require(try guest.reservedMemory().first)
-            // In the kernel, which lies at the beginning.
-            let place = reserve.lowerBound + 16 << 20
-            let byte = try #require(try guest.memory(at: place, count: 1).first)
-            try guest.overwrite(at: place, with: [byte ^ 0x55])
+            try GuestTests.damageKernel(loadedIn: guest)
             #expect(try guest.report().integrity == "mismatch")
             try guest.startDaemon()
             try guest.waitUntilOK()

@@ -63,6 +63,15 @@ extension GuestTests {
         }
     }
 
+    /// Changes a byte of a capture kernel that lies at the beginning of reserved memory, which the guest
+    /// shares with its host.
+    static func damageKernel(loadedIn guest: Machine) throws {
+        let reserve = try #require(try guest.reservedMemory().first)
+        let place = reserve.lowerBound + 16 << 20
+        let byte = try #require(try guest.memory(at: place, count: 1).first)
+        try guest.overwrite(at: place, with: [byte ^ 0x55])
+    }
+
     /// Crashes a guest on a CPU, and expects all memory in its dump, with what is marked in a DIMM.
     static func expectWholeDump(
         _ guest: Machine, on processor: Int, of dimm: Range<UInt64>, processors: Int
