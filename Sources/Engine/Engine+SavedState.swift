@@ -29,6 +29,8 @@ extension Engine {
         package var windows: [Loads.Kind: UInt64] = [:]
         /// Which files the kernel takes, and which it refuses.
         var trials = Trials()
+        /// Whether the kernel has turned out to have no `kexec_file_load`.
+        var loadsNoFiles = false
         /// What lay in reserved memory before a load that may have lost it; `nil` if there was none.
         var books: Replay.Books?
         /// The digest of an image that was found whole, if it covers the core header; `nil` if no
@@ -72,6 +74,7 @@ extension Engine.SavedState {
         take(.uncured, &uncured)
         take(.windows, &windows)
         take(.trials, &trials)
+        take(.loadsNoFiles, &loadsNoFiles)
         take(.books, &books)
         take(.digest, &digest)
         take(.owesDigest, &owesDigest)

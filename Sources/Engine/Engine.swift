@@ -402,8 +402,9 @@ extension Engine {
             // A patch that does not help is followed by a reload. What a reload has left out, a patch may
             // add, unless one has already failed to.
             let isReloaded = step.refreshes.last?.method == .reload
-            let mayPatch = refreshes.allSatisfy { $0.method == .reload } && isPatchable(look)
-            savedState.uncured = isReloaded && !mayPatch ? look.verdict : nil
+            let hasPatched = refreshes.contains { $0.method != .reload }
+            let isUncured = isReloaded && (hasPatched || !isPatchable(look))
+            savedState.uncured = isUncured ? look.verdict : nil
         }
         return ended(look.verdict.needsRefresh(on: .routine) ? .stillMoving : .settled)
     }
@@ -730,18 +731,15 @@ extension Engine {
                 remembering: Reload.Memory(
                     commandLine: savedState.commandLine, trials: savedState.trials,
                     release: { build in release(of: build, seenBy: look) },
-                    loader: loader(on: look.observation.support)),
+                    loader: loader),
                 insteadOf: look.observation)
         }
     }
 
-    /// What would make the image of a reload on this machine.
-    private func loader(on support: KernelSupport) -> Reload.Loader {
-        // Where it must not be asked, and for files of another machine, it is what most kernels have.
-        guard root.prefix.isEmpty, !support.rebootLoadsAreCounted, !Kexec.loadsFiles else {
-            return .kernel
-        }
-        return ["/usr/sbin/kexec", "/sbin/kexec"].contains(where: root.isFile) ? .program : .none
+    /// What would make the image of a reload, as far as it has turned out.
+    private var loader: Reload.Loader {
+        guard savedState.loadsNoFiles else { return .kernel }
+        return ["/usr/sbin/kexec", "/sbin/kexec"].contains(where: root.isFile) ? .program : .missing
     }
 
     /// The release of the kernel that is loaded, as it stands in reserved memory.
@@ -788,6 +786,10 @@ extension Engine {
         if reload.needsTrial, let end = tryOut(reload) {
             return Step(look: look, unpatched: patch, end: end)
         }
+        // The trial may have shown that the kernel loads no files.
+        guard reload.loader == loader else {
+            return try self.reload(given: look, insteadOf: patch, now: now)
+        }
         // Both files may have come from a cold disk, which takes long enough for others to act.
         let latest = try self.look(.cheap, now: now)
         let rival = Rival(before: look, now: latest)
@@ -797,6 +799,10 @@ extension Engine {
         if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
         let program = loadByProgram
         let attempt = loading(.reload) { reload.run(by: program) }
+        if attempt.errno == ENOSYS {
+            savedState.loadsNoFiles = true
+            return try self.reload(given: latest, insteadOf: patch, now: now)
+        }
         var step = try conclude(attempt, of: reload, given: latest, now: now)
         step.unpatched = patch
         return step
@@ -825,6 +831,9 @@ extension Engine {
         beforeLoad(.reload, savedState)
         defer { afterLoad() }
         let refusal = reload.rehearse()
+        // That says nothing of the files.
+        if refusal == ENOSYS { savedState.loadsNoFiles = true }
+        guard !savedState.loadsNoFiles else { return nil }
         savedState.trials.note(reload.subject, refusal)
         switch refusal {
         case 0: return nil

@@ -74,7 +74,7 @@ struct Announcement: Equatable {
         case .refused(let error):
             entry = .refreshFailed
             action = "the reload failed (\(error)) and the old image is still loaded"
-            facts[.errno] = "\(error.errno)"
+            facts[.errno] = Announcement.number(of: error)
         case .restored(let reason):
             entry = .refreshFailed
             action =
@@ -85,7 +85,7 @@ struct Announcement: Equatable {
         case .unprotected(let error):
             entry = .unprotected
             action = "NOT PROTECTED (\(error))"
-            facts[.errno] = "\(error.errno)"
+            facts[.errno] = Announcement.number(of: error)
         }
         self.assessment = assessment
         self.facts = facts
@@ -105,6 +105,11 @@ struct Announcement: Equatable {
         entry = .unverified
         action = nil
         facts = Announcement.facts(assessment)
+    }
+
+    /// The error number of a failure; `nil` where it has none.
+    private static func number(of error: SystemError) -> String? {
+        error.errno == 0 ? nil : "\(error.errno)"
     }
 
     private static func facts(_ assessment: Assessment) -> [Journal.Field: String] {

@@ -10,7 +10,8 @@ internal import Glibc
 /// the state of the engine, for root; `/run` lasts until the next boot, as the loaded image does.
 /// `crashes.json` is there as long as a daemon has not been told to stop, `load-under-way` from a
 /// patch until the state of the engine is written again, `reload-under-way` during a reload. `load-order`
-/// is for the program that loads where the kernel cannot. The running daemon locks `lock`. This type reads and writes; it decides nothing.
+/// is for the program that loads where the kernel cannot. The running daemon locks `lock`. This type reads
+/// and writes; it decides nothing.
 struct StateDirectory {
     private let path: String
 

@@ -19,15 +19,6 @@ enum Kexec {
         var cause: SystemError?
     }
 
-    /// Whether the running kernel has `kexec_file_load` at all.
-    ///
-    /// A kernel that has it refuses flags that no kernel knows before it takes the kexec lock. But it
-    /// counts the call where `kernel.kexec_load_limit_reboot` is set (kernel/kexec_core.c,
-    /// `kexec_load_permitted`), so nobody may ask there.
-    ///
-    /// The corresponding C function is `kexec_file_load`, with flags that do not exist.
-    static let loadsFiles = unsafe ckexec_file_load(-1, -1, 1, "", 1 << 30) != -ENOSYS
-
     /// Asks the kernel whether it would load files at all, without touching the crash image; returns
     /// the error number, 0 where it would.
     ///

@@ -25,7 +25,7 @@ package struct ProgramLoad {
     func run(by program: Runner?) -> Kexec.Attempt {
         let start = MonotonicClock.microseconds()
         let cause =
-            if let program { program(self) } else { SystemError("start kexec(8)", errno: ENOSYS) }
+            if let program { program(self) } else { SystemError("start kexec(8)", errno: ENOTSUP) }
         return Kexec.Attempt(
             errno: cause == nil ? 0 : ECANCELED,
             microseconds: MonotonicClock.microseconds() - start, cause: cause)

@@ -29,7 +29,7 @@ struct Reload {
         /// kexec(8), because the kernel has no `kexec_file_load`.
         case program
         /// Nothing, because the kernel does not, and kexec(8) is not installed.
-        case none
+        case missing
     }
 
     /// What earlier looks and loads of this boot have left for a reload.
@@ -57,7 +57,7 @@ struct Reload {
         // The tool has removed them from where the kernel takes them, and a dump cannot be written
         // without them: what is in place is worth more, also where it has to be called stale.
         if seen.image?.holdsTargetKeys == true { throw .encryptedTarget }
-        if memory.loader == .none { throw .noLoader }
+        if memory.loader == .missing { throw .noLoader }
         // kexec_load has no signature that could satisfy it (kernel/kexec.c, kexec_load_check).
         if memory.loader == .program && support.lockdown != .none { throw .lockedDown }
         let configuration = try found.get()

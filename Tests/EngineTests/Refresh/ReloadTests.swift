@@ -119,18 +119,36 @@ import Testing
         }
         #expect(try obstacle(.kernel) == nil)
         #expect(try obstacle(.program) == nil)
-        #expect(try obstacle(.none) == .noLoader)
+        #expect(try obstacle(.missing) == .noLoader)
         #expect(try obstacle(.program, lockdown: "integrity") == .lockedDown)
+    }
+
+    @Test func thatTheKernelLoadsNoFilesIsKept() throws {
+        var saved = Engine.SavedState()
+        saved.loadsNoFiles = true
+        saved = try JSONDecoder().decode(
+            Engine.SavedState.self, from: try JSONEncoder().encode(saved))
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        let source = ImageSource(
+            kernel: try machine.file("/boot/vmlinuz", ReloadTests.kernel), initrd: nil,
+            commandLine: "nr_cpus=1")
+        var engine = Engine(
+            root: machine.root, source: source, savedState: saved, architecture: .x86)
+        let look = try engine.look(.cheap, now: { 0 })
+        #expect(engine.ways(given: look).reload == .noLoader)
+        try machine.write("", to: "/usr/sbin/kexec")
+        #expect(engine.ways(given: look).reload == nil)
     }
 
     /// The way from the files to the program and back; real programs are started in guests.
     @Test func aProgramIsToldWhatToLoad() throws {
         let load = ProgramLoad(kernel: 3, initrd: nil, commandLine: "nr_cpus=1")
         var told: [ProgramLoad] = []
-        #expect(
-            load.run {
-                told.append($0); return nil
-            }.errno == 0)
+        let done = load.run { order in
+            told.append(order)
+            return nil
+        }
+        #expect(done.errno == 0)
         #expect(told.map(\.kernel) == [3] && told.map(\.commandLine) == ["nr_cpus=1"])
         let error = SystemError("the unit failed", errno: 0)
         let failed = load.run { _ in error }
