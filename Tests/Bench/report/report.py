@@ -16,7 +16,8 @@ import plots
 import texts
 from figures import MODEL, NOBODY, OURS, grouped, median, milliseconds, p99, ratio, values
 
-PARTS = ("windows", "elsewhere", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile", "versions")
+PARTS = (
+    "windows", "elsewhere", "storms", "dimms", "changes", "blocks", "growth", "rest", "profile", "versions")
 
 
 def windows(directory, part):

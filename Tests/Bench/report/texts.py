@@ -34,8 +34,8 @@ WINDOWS = (
 
 ELSEWHERE = """## One refresh on POWER and arm64
 
-No kernel of Debian's loads files there. The first patch of an image may move the capture kernel, or code
-that QEMU runs for the first time; it has a line of its own.
+Debian's kernels have no `kexec_file_load` there. With pages of 64 KiB (6.1 on POWER) the first patch of an
+image moves the capture kernel, so first patches have a line of their own.
 
 """
 
