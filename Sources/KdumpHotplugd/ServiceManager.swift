@@ -91,7 +91,7 @@ struct ServiceManager {
     ///
     /// - Throws: A `SystemError` where systemd cannot be reached or refuses, as for an unknown unit.
     func restart(_ unit: String) throws(SystemError) {
-        _ = try SystemdConnection().order("RestartUnit", unit)
+        _ = try SystemdConnection().give(.restart, to: unit)
     }
 
     /// Has systemd start a unit that does one thing, and returns when that is done.
@@ -99,7 +99,7 @@ struct ServiceManager {
     /// - Throws: A `SystemError` where systemd cannot be reached or refuses, or where the unit fails.
     func run(_ unit: String) throws(SystemError) {
         let systemd = try SystemdConnection()
-        let job = try systemd.order("StartUnit", unit)
+        let job = try systemd.give(.start, to: unit)
         // A job that has ended is not known any longer; this is often enough for what takes a second.
         while systemd.isPending(job) { usleep(10_000) }
         guard try !systemd.hasFailed(unit) else {

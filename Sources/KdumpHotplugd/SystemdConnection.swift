@@ -30,11 +30,19 @@ internal import Glibc
 
     deinit { unsafe sd_bus_flush_close_unref(bus) }
 
+    /// What a unit can be told to do, as a sentence about a failure has it.
+    enum Order: String {
+        case start
+        case restart
+
+        fileprivate var method: String { self == .start ? "StartUnit" : "RestartUnit" }
+    }
+
     /// Has a unit started or restarted, and returns the job that does it.
     ///
     /// - Throws: A `SystemError` where systemd refuses, as for an unknown unit.
-    func order(_ method: String, _ unit: String) throws(SystemError) -> String {
-        try path(method, unit, "replace")
+    func give(_ order: Order, to unit: String) throws(SystemError) -> String {
+        try path("\(order) \(unit)", order.method, unit, "replace")
     }
 
     /// Whether a job is still to be done.
@@ -46,7 +54,8 @@ internal import Glibc
     ///
     /// - Throws: A `SystemError` where systemd does not know the unit.
     func hasFailed(_ unit: String) throws(SystemError) -> Bool {
-        property("ActiveState", of: try path("LoadUnit", unit), as: "Unit") == "failed"
+        let path = try path("find \(unit)", "LoadUnit", unit)
+        return property("ActiveState", of: path, as: "Unit") == "failed"
     }
 
     /// Calls a method of the manager that returns the path of an object.
@@ -54,9 +63,8 @@ internal import Glibc
     /// The corresponding C functions are `sd_bus_message_new_method_call`, `sd_bus_call` and
     /// `sd_bus_message_read_basic`.
     private func path(
-        _ method: String, _ arguments: String...
+        _ operation: String, _ method: String, _ arguments: String...
     ) throws(SystemError) -> String {
-        let operation = "\(method) \(arguments.first ?? "")"
         var (call, answer): (OpaquePointer?, OpaquePointer?)
         defer {
             unsafe sd_bus_message_unref(call)
