@@ -17,7 +17,7 @@ struct Reporter {
     private var last: Announcement?
     /// The verdict of the last entry in the history; `nil` if this daemon has made none.
     private var lastNoted: Severity?
-    /// The last look that was told.
+    /// The look that was told last; `nil` where something else has been told since.
     private(set) var told: Engine.Look?
 
     /// Goes on from what the last daemon has left in `state`.
@@ -101,6 +101,7 @@ extension Reporter {
     mutating func tell(
         unreadable error: SystemError, on trigger: Trigger, again: Bool, at now: UInt64
     ) {
+        told = nil
         let announcement = Announcement(unreadable: error)
         note(.init(unreadable: announcement.assessment, after: lastNoted, at: Int(time(nil))))
         announce(announcement, isDue: trigger == .hotplug && !again)
@@ -109,6 +110,7 @@ extension Reporter {
 
     /// Tells that the machine is not looked at now.
     mutating func tell(unknownBecause reason: String, at now: UInt64) {
+        told = nil
         let announcement = Announcement(unknownBecause: reason)
         announce(announcement, isDue: true)
         write(Report(announcement.assessment, daemon: me), at: now)

@@ -67,6 +67,21 @@ extension GuestTests {
             #expect(dump.marks.intact == marks.pages)
         }
 
+        /// The next look finds just what was told before that one, and must be told all the same: what
+        /// would tell it otherwise, the next scrub, is off.
+        @Test func `a look that failed is not the last word`() throws {
+            let guest = try guest(.v6_1, .loaded(.kernel))
+            try guest.expect("echo KDUMP_HOTPLUGD_SCRUB=0 >>/etc/default/kdump-hotplugd")
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            let file = "/sys/kernel/kexec_crash_loaded"
+            try guest.trace("-P \(file) -e inject=openat:error=EIO:when=1")
+            try guest.expect("systemctl reload kdump-hotplugd")
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q 'read: open \(file)'")
+            #expect(try guest.endFault())
+            try guest.waitUntilOK()
+        }
+
         /// Plugs a DIMM, with the fault, and waits until all is right again; and plugs it out.
         private func outcome(
             of fault: Fault, on guest: Machine
@@ -155,7 +170,7 @@ extension Machine {
     }
 
     /// Has strace watch the daemon.
-    private func trace(_ options: String) throws(GuestError) {
+    fileprivate func trace(_ options: String) throws(GuestError) {
         try expect(
             """
             pid=$(systemctl show -P MainPID kdump-hotplugd)

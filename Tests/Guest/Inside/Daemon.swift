@@ -94,7 +94,11 @@ extension Machine {
             try expect("journalctl --sync")
         } catch {
             let journal = try run(
-                "kdump-hotplugd --check; journalctl -u 'kdump-hotplugd*' --no-pager")
+                """
+                kdump-hotplugd --check; ls -l --full-time /run/kdump-hotplugd
+                head -c 1000 /run/kdump-hotplugd/state.json
+                journalctl -u 'kdump-hotplugd*' --no-pager -o short-monotonic
+                """)
             throw .timedOut("\(error)\n\(journal.output)")
         }
     }
