@@ -4,7 +4,7 @@ extension Engine {
     /// What the engine remembers between looks, and its caller keeps across restarts of a boot.
     package struct SavedState: Hashable, Codable {
         /// The machine for which the engine loaded the present image; `nil` if another program
-        /// loaded it.
+        /// made it.
         package var described: LiveSystem?
         /// Whether a load of ours is under way, or failed after the kernel had dropped the old
         /// image.

@@ -851,8 +851,9 @@ extension Engine {
         if attempt.errno == 0 {
             savedState.trials.note(reload.subject, 0)
             // The new image describes the machine at some moment after `look`. If the machine has
-            // changed since, the next verdict is stale and the image is loaded again.
-            savedState.described = look.observation.live.value
+            // changed since, the next verdict is stale and the image is loaded again. What kexec(8) has
+            // made is to be seen: it may have left memory out, or have made no header that can be read.
+            savedState.described = reload.loader == .kernel ? look.observation.live.value : nil
             savedState.expectsImage = false
             savedState.unpatchable = nil
             count(.reload, attempt.microseconds, now())
