@@ -33,7 +33,7 @@ extension GuestTests {
         /// `make test-keys` builds a kernel without it.
         @Test(.enabled(if: hasOwnKernel))
         func `ranges for which there is no file are neither missed nor listed`() throws {
-            let guest = try keysGuest(.loaded(.kernel)) {
+            let guest = try guest(.keys, .loaded(.kernel)) {
                 $0.commandLine = "crashkernel=64M,cma"
                 $0.sharesMemory = true
             }

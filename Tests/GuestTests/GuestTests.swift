@@ -28,27 +28,20 @@ import Testing
     ) throws -> Machine {
         var settings = MachineSettings(kernel, payload: Machine.payload(for: kernel.platform))
         adjust(&settings)
-        let image =
+        let images =
             switch kernel.platform {
             case .pc: image
             case .pseries: powerImage
             case .virt: armImage
             }
-        return try store.machine(settings, image.get(), beginning)
+        var image = try images.get()
+        if kernel.isBuilt { image = try image.withBuiltKernels(of: kernel.platform) }
+        return try store.machine(settings, image, beginning)
     }
 
     /// A whole Debian of a suite, as it is after its boot, in which kdump-tools has loaded.
     static func debian(_ suite: String, _ settings: MachineSettings) throws -> Machine {
         try store.machine(settings, image.get().system(suite), .booted)
-    }
-
-    /// A guest for encrypted dump targets, resumed at the moment that a test begins with.
-    static func keysGuest(
-        _ beginning: Beginning, _ adjust: (inout MachineSettings) -> Void = { _ in }
-    ) throws -> Machine {
-        var settings = MachineSettings(.keys, payload: Machine.payload)
-        adjust(&settings)
-        return try store.machine(settings, image.get().keys(), beginning)
     }
 
     /// Boots a guest, where the boot is part of the test.

@@ -14,7 +14,7 @@ extension GuestTests {
 
         /// The control: any other load takes the keys away, also one of the same files.
         @Test func `an image that is loaded anew has lost the keys`() throws {
-            let guest = try keysGuest(.installed)
+            let guest = try guest(.keys, .installed)
             try guest.loadCrashKernel(withKey: payload)
             #expect(try guest.check().output.contains("dmcryptkeys="))
             try guest.loadCrashKernel(withKey: nil)
@@ -26,7 +26,7 @@ extension GuestTests {
 
         /// The digest covers them, and nobody may read them: that is no damage.
         @Test func `keys that the kernel hides are shown and not called damaged`() throws {
-            let guest = try keysGuest(.installed)
+            let guest = try guest(.keys, .installed)
             try guest.loadCrashKernel(withKey: payload)
             try guest.startDaemon()
             try guest.waitUntilOK()
@@ -39,7 +39,7 @@ extension GuestTests {
         }
 
         @Test func `an entry for memory that is gone does not cost the keys`() throws {
-            let guest = try keysGuest(.installed)
+            let guest = try guest(.keys, .installed)
             try guest.hotAdd(megabytes: 256, id: "gone")
             try guest.loadCrashKernel(withKey: payload)
             try guest.startDaemon()
@@ -58,7 +58,7 @@ extension GuestTests {
 
         /// The kernel has not followed, because another load held its lock.
         @Test func `memory that a dump would lose is patched in, and the keys stay`() throws {
-            let guest = try keysGuest(.installed)
+            let guest = try guest(.keys, .installed)
             try guest.loadCrashKernel(withKey: payload)
             let dimm = try guest.hotAddUnseen()
             let before = try guest.report()

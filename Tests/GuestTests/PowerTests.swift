@@ -30,37 +30,44 @@ extension GuestTests {
             try expectWholeDump(guest, on: new, of: dimm, processors: 3)
         }
 
-        /// The control of all others: what lies in the capture kernel's log shows that it has come so far.
+        /// The control of all others.
         @Test(arguments: Cell.isFull ? Pair.staleOnPOWER : Pair.chosenOnPOWER)
         func `without the daemon a crash on the new CPU leaves no dump`(pair: Pair) throws {
             let guest = try guest(pair.kernel, .loaded(pair.loading)) {
                 $0.sharesMemory = true
             }
-            let new = try guest.hotAddCPU(socket: 2)
-            let check = try guest.check()
-            #expect(check.status == 2 && check.output.contains("no dump of a crash on \(new)"))
-            let reserve = try #require(try guest.reservedMemory().first)
-            let before = try complaints(guest, in: reserve)
-            try guest.startCrash(on: new)
-            let deadline = ContinuousClock.now + Machine.patience
-            while try complaints(guest, in: reserve) <= before {
-                try #require(ContinuousClock.now < deadline, "the capture kernel says nothing")
-                Thread.sleep(forTimeInterval: 1)
-            }
-            #expect(throws: GuestError.self) { try guest.dump(within: .seconds(5)) }
+            try GuestTests.expectNoDump(guest)
         }
+    }
 
-        /// How often reserved memory has the sentence of arch/powerpc/kernel/prom.c: once as a part of
-        /// the kernel, and once more when that kernel has said it.
-        private func complaints(_ guest: Machine, in place: Range<UInt64>) throws -> Int {
-            let bytes = Data(try guest.memory(at: place.lowerBound, count: place.count))
-            var (count, rest) = (0, bytes.startIndex..<bytes.endIndex)
-            while let found = bytes.range(of: Data("Failed to identify boot CPU".utf8), in: rest) {
-                count += 1
-                rest = found.upperBound..<bytes.endIndex
-            }
-            return count
+    /// Adds a CPU to a guest that shares its memory and has no daemon, and expects no dump of a crash on it.
+    ///
+    /// What lies in the capture kernel's log shows that it has come so far.
+    static func expectNoDump(_ guest: Machine) throws {
+        let new = try guest.hotAddCPU(socket: 2)
+        let check = try guest.check()
+        #expect(check.status == 2 && check.output.contains("no dump of a crash on \(new)"))
+        let reserve = try #require(try guest.reservedMemory().first)
+        let before = try complaints(guest, in: reserve)
+        try guest.startCrash(on: new)
+        let deadline = ContinuousClock.now + Machine.patience
+        while try complaints(guest, in: reserve) <= before {
+            try #require(ContinuousClock.now < deadline, "the capture kernel says nothing")
+            Thread.sleep(forTimeInterval: 1)
         }
+        #expect(throws: GuestError.self) { try guest.dump(within: .seconds(5)) }
+    }
+
+    /// How often reserved memory has the sentence of arch/powerpc/kernel/prom.c: once as a part of
+    /// the kernel, and once more when that kernel has said it.
+    private static func complaints(_ guest: Machine, in place: Range<UInt64>) throws -> Int {
+        let bytes = Data(try guest.memory(at: place.lowerBound, count: place.count))
+        var (count, rest) = (0, bytes.startIndex..<bytes.endIndex)
+        while let found = bytes.range(of: Data("Failed to identify boot CPU".utf8), in: rest) {
+            count += 1
+            rest = found.upperBound..<bytes.endIndex
+        }
+        return count
     }
 
     /// Changes a byte of a capture kernel that lies at the beginning of reserved memory, which the guest
@@ -74,11 +81,12 @@ extension GuestTests {
 
     /// Crashes a guest on a CPU, and expects all memory in its dump, with what is marked in a DIMM.
     static func expectWholeDump(
-        _ guest: Machine, on processor: Int, of dimm: Range<UInt64>, processors: Int
+        _ guest: Machine, on processor: Int, of dimm: Range<UInt64>, processors: Int,
+        integrity: String = "verified"
     ) throws {
         let memory = try guest.memoryToDump()
         let reserve = try guest.reservedMemory()
-        #expect(try guest.report().integrity == "verified")
+        #expect(try guest.report().integrity == integrity)
         let marks = try guest.mark(dimm, count: marked)
         let dump = try crash(guest, on: processor, looking: marks)
         #expect(guest.memory(in: dump, reserving: reserve) == memory)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Keys of an encrypted dump target in a guest of GuestImage.keys(): they are in the image and, as after
+/// Keys of an encrypted dump target in a guest of ``Kernel/keys``: they are in the image and, as after
 /// `kdumpctl start`, nowhere else.
 ///
 /// No target is encrypted here. What counts is whether the capture kernel can read the key, and it says

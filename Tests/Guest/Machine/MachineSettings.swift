@@ -28,6 +28,9 @@ package struct MachineSettings: Sendable, Hashable {
     /// `image/keep.c`.
     package var losesCPUs = false
 
+    /// Whether the firmware may dump (fadump), which boots the guest anew after a crash.
+    package var firmwareDumps = false
+
     /// Whether the guest is a whole Debian, whose disk tests can look into when it has ended; see
     /// GuestImage.system(_:) and WrittenDump.swift.
     package var isWholeSystem = false
@@ -60,8 +63,8 @@ package struct MachineSettings: Sendable, Hashable {
         let kernelFiles = "\(image.root)/\(kernel)"
         let machine = kernel.platform.machine
         return virtioMemoryDevice + [
-            "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none", "-no-reboot",
-        ] + machine.arguments(self, image) + [
+            "-accel", "tcg,thread=multi", "-display", "none", "-nic", "none",
+        ] + (firmwareDumps ? [] : ["-no-reboot"]) + machine.arguments(self, image) + [
             "-kernel", "\(kernelFiles)/vmlinuz", "-initrd", "\(kernelFiles)/initramfs",
             "-append", kernelArguments,
             "-object", backend,
@@ -114,6 +117,7 @@ package struct MachineSettings: Sendable, Hashable {
         let machine = kernel.platform.machine
         words += ["console=\(machine.console)", "panic=1", "memhp_default_state=online_movable"]
         words += machine.kernelWords + [Self.fixedAddresses]
+        if firmwareDumps { words.append("fadump=on") }
         if let crashkernel { words.append("crashkernel=\(crashkernel)") }
         return (words + [commandLine]).joined(separator: " ")
     }

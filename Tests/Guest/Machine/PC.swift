@@ -3,6 +3,7 @@
 /// The PC that most guests are: QEMU's q35, with memory and CPUs plugged in by ACPI.
 enum PC: EmulatedMachine {
     static let script = ["make.sh"]
+    static let kernelScript = ["keys-kernel.sh"]
     static let payloadSuffix = ""
     static let console = "ttyS0"
     static let kernelFile = "/boot/vmlinuz-$(uname -r)"

@@ -25,6 +25,9 @@ package enum Platform: Hashable, Sendable {
 protocol EmulatedMachine {
     /// The script of `image` that makes disks and kernels for it, and its arguments.
     static var script: [String] { get }
+    /// The script of `image` that builds kernels for it which Debian does not have, and its arguments
+    /// before the places of what that one has made.
+    static var kernelScript: [String] { get }
     /// What the Debian name of its architecture adds to the place of the payload.
     static var payloadSuffix: String { get }
     /// What the kernel calls its console.

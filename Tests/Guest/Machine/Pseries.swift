@@ -4,6 +4,7 @@
 /// Linux does without the help of a program there.
 enum Pseries: EmulatedMachine {
     static let script = ["foreign.sh", "ppc64el"]
+    static let kernelScript = ["file-kernel.sh", "ppc64el"]
     static let payloadSuffix = "-ppc64el"
     static let console = "hvc0"
     /// Never compressed; its name says that it is only until 6.12.

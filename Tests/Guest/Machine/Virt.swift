@@ -5,6 +5,7 @@
 /// It has all its CPUs from the beginning: QEMU plugs none in there, so tests take some offline.
 enum Virt: EmulatedMachine {
     static let script = ["foreign.sh", "arm64"]
+    static let kernelScript = ["file-kernel.sh", "arm64"]
     static let payloadSuffix = "-arm64"
     static let console = "ttyAMA0"
     static let kernelFile = "/boot/vmlinuz-$(uname -r)"

@@ -60,15 +60,17 @@ package struct GuestImage: Sendable, Hashable {
         return GuestImage(root: root, tools: tools, emulator: emulator)
     }
 
-    /// Makes a guest for encrypted dump targets, which builds a kernel the first time and takes half an
-    /// hour for that; afterwards no time.
-    package func keys(
-        progress: (String) -> Void = { print($0) }
+    /// Makes what guests of the kernels boot that are not Debian's on a platform, of this image: these are
+    /// built the first time, which takes up to an hour; afterwards no time.
+    package func withBuiltKernels(
+        of platform: Platform, progress: (String) -> Void = { print($0) }
     ) throws(GuestError) -> GuestImage {
-        guard let root = try Self.make(["keys-kernel.sh", root, tools], progress)["root"] else {
-            throw .tool("keys-kernel.sh did not say where the image is")
+        let script = platform.machine.kernelScript
+        let places = try Self.make(script + [root, tools], progress)
+        guard let root = places["root"] else {
+            throw .tool("\(script[0]) did not say where the image is")
         }
-        return GuestImage(root: root, tools: tools, emulator: emulator)
+        return GuestImage(root: root, tools: tools, emulator: places["emulator"] ?? emulator)
     }
 
     /// Where a guest of `settings` is kept as it is after its boot: beside the image, and under a name

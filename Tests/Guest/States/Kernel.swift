@@ -17,9 +17,8 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// The newest there is for Debian stable; it rewrites the core header itself, as 6.12 does.
     package static let v7 = Kernel(description: "7")
 
-    /// As 7, and `kexec_file_load` puts the keys of an encrypted dump target into the image; only for the
-    /// guests of GuestImage.keys().
-    package static let keys = Kernel(description: "keys")
+    /// As 7, and `kexec_file_load` puts the keys of an encrypted dump target into the image.
+    package static let keys = Kernel(description: "keys", isBuilt: true)
 
     /// All that Debian's supported releases have.
     package static let all = [v6_1, v6_12, v7]
@@ -39,6 +38,13 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// All on POWER.
     package static let power = [power6_1, power6_12, power6_12_64k, power7]
 
+    /// As power-6.12, with `kexec_file_load` and fadump; the kernel never touches a loaded image.
+    package static let powerFile = Kernel(
+        description: "power-file", platform: .pseries, isBuilt: true)
+    /// The same, and the kernel keeps up what it has loaded from files.
+    package static let powerFileHotplug = Kernel(
+        description: "power-file-hotplug", platform: .pseries, isBuilt: true)
+
     // swift-format-ignore: AlwaysUseLowerCamelCase
     /// An arm64 kernel that hides a loaded image from everyone, and writes none of its symbols' addresses.
     package static let arm6_1 = Kernel(description: "arm64-6.1", platform: .virt)
@@ -51,15 +57,21 @@ package struct Kernel: Hashable, Sendable, CustomStringConvertible {
     /// The newest there is, with pages of 4 KiB.
     package static let arm7 = Kernel(description: "arm64-7", platform: .virt)
 
+    /// As arm64-6.12, with `kexec_file_load`.
+    package static let armFile = Kernel(
+        description: "arm64-file", platform: .virt, isBuilt: true)
+
     /// All on arm64.
     package static let arm = [arm6_1, arm6_12, arm6_12_16k, arm7]
 
     package let description: String
     /// The machine that it runs on.
     package let platform: Platform
+    /// Whether it is built for its guests, because Debian has none like it; see
+    /// GuestImage.withBuiltKernels(of:).
+    package let isBuilt: Bool
 
-    private init(description: String, platform: Platform = .pc) {
-        self.description = description
-        self.platform = platform
+    private init(description: String, platform: Platform = .pc, isBuilt: Bool = false) {
+        (self.description, self.platform, self.isBuilt) = (description, platform, isBuilt)
     }
 }

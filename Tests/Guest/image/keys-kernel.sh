@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # keys-kernel.sh ROOT TOOLS: makes a guest for encrypted dump targets of what make.sh has made in these
-# directories. It has a kernel with CONFIG_CRASH_DM_CRYPT, because Debian's have not; that is built from
-# Debian's own source, in the version of the guest kernel 7, with Debian's cloud configuration and what
-# keys.config changes in it; and it has no file crash_cma_ranges, for another test. That takes about half
-# an hour on two processors, once for each version.
+# directories. It has a kernel with CONFIG_CRASH_DM_CRYPT, because Debian's have not, in the version of the
+# guest kernel 7; and that has no file crash_cma_ranges, for another test. own-kernel.sh builds it, which
+# takes about half an hour on two processors, once for each version.
 #   kernel-KEY/  vmlinuz, and its version in the file "release"
 #   keys-KEY/    keys/vmlinuz, keys/initramfs, and root.ext4 with the program "keyring" and an initramfs
 #                for the capture kernel, which says what became of the keys
@@ -16,65 +15,27 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 base=$1
 tools=$2
-# What a kernel's build runs, beside what .ci/dependencies installs anyway.
-build_packages=(make flex bison bc pahole libelf-dev xz-utils cpio)
 
 # shellcheck source-path=SCRIPTDIR
 . "$here/common.sh"
 # shellcheck source-path=SCRIPTDIR
 . "$here/apt.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$here/own-kernel.sh"
 
 # The suite and the newest image package of the guest kernel 7.
 from=
 image=
+configuration=amd64_none_cloud-amd64
+own_config=keys.config
+wanted=(CRASH_DM_CRYPT CRASH_HOTPLUG DEBUG_INFO_BTF ACPI_HOTPLUG_MEMORY MEMORY_HOTREMOVE)
+build_options=()
+options=('CONFIG_LOCALVERSION="-keys"')
 
-version_of() { of_suite "$from" cache show --no-all-versions "$1" | sed -n 's/^Version: //p'; }
-
-# A key for everything that goes into the kernel.
-kernel_key() {
-    {
-        declare -f fetch_source configure build
-        cat "$here/keys.config"
-        version_of "$image"
-        gcc -dumpfullversion
-        pahole --version
-    } | sha256sum | cut -c1-16
-}
-
-# Fetches the source and the configurations of that version, into "$work".
-fetch_source() {
-    local series version package
-    series=$(grep -oE '[0-9]+\.[0-9]+' <<<"$image" | head -n 1)
-    version=$(version_of "$image")
-    say "source of kernel $version"
-    mkdir "$work"/{packages,source,out}
-    (cd "$work/packages" &&
-        of_suite "$from" get download "linux-source-$series=$version" "linux-config-$series=$version")
-    for package in "$work/packages"/*.deb; do dpkg-deb -x "$package" "$work/packages"; done
-    tar -C "$work/source" --strip-components=1 \
-        -xf "$work/packages/usr/src/linux-source-$series.tar.xz"
-    # Kernels 6.17 and 6.18 have the ranges of crashkernel=…,cma and no file that tells them; nor has
-    # this one.
+# Kernels 6.17 and 6.18 have the ranges of crashkernel=…,cma and no file that tells them; nor has this one.
+adapt_source() {
     sed -i -e '/&crash_cma_ranges_attr\.attr,/d' -e '/"kexec_crash_cma_ranges"},/d' \
         "$work/source/kernel/kexec_core.c"
-    xz -dc "$work/packages/usr/src/linux-config-$series/config.amd64_none_cloud-amd64.xz" \
-        >"$work/out/.config"
-    rm -r "$work/packages"
-}
-
-build() { nice -n 19 make -s -C "$work/source" "O=$work/out" "-j$(nproc)" "$@"; }
-
-# Debian's configuration without its modules, and with keys.config.
-configure() {
-    local wanted
-    build mod2noconfig
-    cat "$here/keys.config" >>"$work/out/.config"
-    build olddefconfig
-    for wanted in CRASH_DM_CRYPT CRASH_HOTPLUG DEBUG_INFO_BTF ACPI_HOTPLUG_MEMORY MEMORY_HOTREMOVE
-    do
-        grep -q "^CONFIG_$wanted=y" "$work/out/.config" ||
-            { echo "the kernel would be built without CONFIG_$wanted" >&2 && return 1; }
-    done
 }
 
 make_kernel() {
@@ -82,7 +43,7 @@ make_kernel() {
     # Others may go on while this one compiles.
     flock -u 9
     say "building a kernel with CONFIG_CRASH_DM_CRYPT (about half an hour on two processors)"
-    (configure && build bzImage) >"$work/log" 2>&1 || { tail -n 40 "$work/log" && return 1; }
+    (configure "${options[@]}" && build bzImage) >"$work/log" 2>&1 || { tail -n 40 "$work/log" && return 1; }
     cp "$work/out/arch/x86/boot/bzImage" "$work/vmlinuz"
     cp "$work/out/include/config/kernel.release" "$work/release"
     rm -r "$work"/{source,out,log}
@@ -129,7 +90,7 @@ main() {
     read -r _ image from < <(grep '^7 ' "$here/kernels")
     refresh_lists "$from"
     image=$(dependencies "$from" "$image" linux-image-)
-    kernel=$cache/kernel-$(kernel_key)
+    kernel=$cache/kernel-$(kernel_key "${options[@]}")
     if [[ ! -d $kernel ]]; then
         work=$(mktemp -d "$cache/making.XXXXXX")
         make_kernel

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guest
+import Testing
+
+extension GuestTests {
+    /// Images of `kexec_file_load` on arm64, which Debian's kernels cannot make; and virtio-mem, which its
+    /// older ones there do not have.
+    ///
+    /// The guests have a kernel that is built for them: `make test-files`. Such an image has no digest,
+    /// and nobody keeps it up.
+    @Suite(.enabled(if: ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_FILES"] != nil))
+    struct ArmFileTests {
+        @Test(arguments: [true, false])
+        func `a machine that grew is patched or reloaded, and dumps whole`(patches: Bool) throws {
+            let guest = try guest(.armFile, .loaded(.kernel))
+            try guest.configureDaemon(patches: patches)
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+            try guest.traceLoads()
+            let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
+            try guest.waitUntilOK()
+            #expect(try (guest.loads(by: "kexec_load") > 0) == patches)
+            #expect(try (guest.loads(by: "kexec_file_load") > 0) != patches)
+            try expectWholeDump(guest, on: 1, of: dimm, processors: 2, integrity: "none")
+        }
+
+        /// The control.
+        @Test func `without the daemon nothing of what was added is in the dump`() throws {
+            let guest = try guest(.armFile, .loaded(.kernel))
+            let dimm = try guest.hotAdd(megabytes: 512, id: "dimm")
+            #expect(try guest.check().status == 2)
+            let marks = try guest.mark(dimm, count: marked)
+            let dump = try crash(guest, on: 1, looking: marks)
+            #expect(!dump.touches(dimm) && dump.processors == 2)
+            #expect(marks.pages.count >= marked && dump.marks.absent == marks.pages)
+        }
+
+        @Test(arguments: [true, false])
+        func `a removed DIMM stays only without the daemon`(daemon: Bool) throws {
+            let guest = try guest(.armFile, .installed)
+            let gone = try guest.hotAdd(megabytes: 256, id: "gone", at: 8 << 30)
+            try guest.loadCrashKernel(systemCall: "-s")
+            if daemon {
+                try guest.startDaemon()
+                try guest.waitUntilOK()
+            }
+            try guest.hotRemove("gone")
+            if daemon {
+                try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
+                try guest.waitUntilOK()
+            } else {
+                #expect(try guest.report().memory?.phantom.map(\.addresses) == [gone])
+            }
+            #expect(try crash(guest).touches(gone) == !daemon)
+        }
+
+        @Test func `six patches in a row, by two daemons, leave one whole image`() throws {
+            let guest = try guest(.armFile, .watched(.kernel))
+            try guest.traceLoads()
+            let steps: [(Machine) throws -> Void] = [
+                { try $0.hotAdd(megabytes: 512, id: "one") },
+                { try $0.hotAdd(megabytes: 256, id: "two", at: 8 << 30) },
+                { try $0.hotRemove("one") },
+                { try $0.hotAdd(megabytes: 256, id: "three", at: 9 << 30) },
+                { try $0.hotRemove("two") },
+                { try $0.hotAdd(megabytes: 512, id: "four", at: 10 << 30) },
+            ]
+            try expectAPatch(of: guest, after: steps)
+            let four: Range<UInt64> = 10 << 30..<10 << 30 + 512 << 20
+            try expectWholeDump(guest, on: 0, of: four, processors: 2, integrity: "none")
+        }
+    }
+}
