@@ -128,10 +128,10 @@ test-keys: payload ## Try what needs a kernel of our own: keys of an encrypted d
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_KEYS=1 $(TEST) --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
 
-# Not part of `make test`: Debian's kernels for POWER cannot do it, so two are built.
-test-files: power-payload ## Try what needs other kernels on POWER, kexec_file_load and fadump; the first time an hour
+# Not part of `make test`: Debian's kernels for POWER and arm64 cannot do it, so others are built.
+test-files: power-payload arm64-payload ## Try kexec_file_load on POWER and arm64, and fadump; the first time an hour more
 	$(SWIFT) build --build-tests
-	KDUMP_HOTPLUGD_FILES=1 $(TEST) --filter GuestTests.PowerFileTests
+	KDUMP_HOTPLUGD_FILES=1 $(TEST) --filter 'GuestTests.(PowerFileTests|ArmFileTests)'
 
 matrix: payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about two and a half hours
 	$(SWIFT) build --build-tests

@@ -739,6 +739,7 @@ extension Engine {
     /// What would make the image of a reload, as far as it has turned out.
     private var loader: Reload.Loader {
         guard savedState.loadsNoFiles else { return .kernel }
+        guard architecture.wholeImage == nil else { return .own }
         return ["/usr/sbin/kexec", "/sbin/kexec"].contains(where: root.isFile) ? .program : .missing
     }
 
@@ -796,16 +797,29 @@ extension Engine {
         guard rival == nil, !look.isCured(by: latest) else {
             return Step(look: latest, unpatched: patch, rival: rival)
         }
-        if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
-        let program = loadByProgram
-        let attempt = loading(.reload) { reload.run(by: program) }
-        if attempt.errno == ENOSYS {
-            savedState.loadsNoFiles = true
-            return try self.reload(given: latest, insteadOf: patch, now: now)
-        }
-        var step = try conclude(attempt, of: reload, given: latest, now: now)
+        var step = try load(reload, given: latest, now: now)
         step.unpatched = patch
         return step
+    }
+
+    /// Loads the files of a reload, which are held, for the machine that was just seen.
+    private mutating func load(
+        _ reload: Reload, given latest: Look, now: () -> UInt64
+    ) throws(SystemError) -> Step {
+        if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
+        let whole: WholeLoad?
+        do throws(Obstacle) {
+            whole = try reload.make(for: latest.observation, below: root)
+        } catch {
+            return Step(look: latest, end: .blocked(error))
+        }
+        let program = loadByProgram
+        let attempt = loading(.reload) { reload.run(whole, by: program) }
+        if attempt.errno == ENOSYS, reload.loader == .kernel {
+            savedState.loadsNoFiles = true
+            return try self.reload(given: latest, now: now)
+        }
+        return try conclude(attempt, of: reload, given: latest, now: now)
     }
 
     /// Tries the files of a reload in advance, if the next hotplug will need one; for a moment in which
@@ -853,7 +867,7 @@ extension Engine {
             // The new image describes the machine at some moment after `look`. If the machine has
             // changed since, the next verdict is stale and the image is loaded again. What kexec(8) has
             // made is to be seen: it may have left memory out, or have made no header that can be read.
-            savedState.described = reload.loader == .kernel ? look.observation.live.value : nil
+            savedState.described = reload.loader == .program ? nil : look.observation.live.value
             savedState.expectsImage = false
             savedState.unpatchable = nil
             count(.reload, attempt.microseconds, now())
@@ -862,7 +876,8 @@ extension Engine {
                 look: try self.look(.thorough, now: now), refreshes: [refresh],
                 replacement: reload.replacement)
         }
-        let error = attempt.cause ?? SystemError("kexec_file_load", errno: attempt.errno)
+        let call = reload.loader == .own ? "kexec_load" : "kexec_file_load"
+        let error = attempt.cause ?? SystemError(call, errno: attempt.errno)
         let stillLoaded = try KernelSupport.isLoaded(below: root) == true
         if stillLoaded { return Step(look: look, end: .refused(error)) }
         savedState.trials.note(reload.subject, attempt.errno)

@@ -33,6 +33,9 @@ extension Architecture {
             },
             patching: patching)
         architecture.headersAreDoubted = true
+        architecture.wholeImage = { files, place throws(PatchObstacle) in
+            try ARM64Load.parts(of: files, in: place)
+        }
         architecture.pointersAreFoundByValue = true
         architecture.bootData = { segment, kcore throws(Unknowable) in
             try .tree(in: segment, of: kcore) { tree, start in

@@ -50,6 +50,9 @@ package struct Architecture: Sendable {
     var loadOverhead: UInt64 = 4 << 20
     /// What a patch must know; `nil` if images are not patched.
     var patching: Patching?
+    /// Makes the parts of a whole image; `nil` where that is left to other programs.
+    var wholeImage:
+        (@Sendable (WholeLoad.Files, WholeLoad.Place) throws(PatchObstacle) -> WholeLoad.Parts)?
 
     /// The smallest page there is, in bytes; segments begin and end on multiples of it.
     static let smallestPage: UInt64 = 4096

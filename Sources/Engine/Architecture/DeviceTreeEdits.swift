@@ -14,6 +14,12 @@ extension DeviceTree {
 }
 
 extension DeviceTree.Node {
+    /// Gives a property a value, whether it is there or not.
+    mutating func put(_ name: String, _ value: [UInt8]) {
+        if self[name] == nil { properties.append(DeviceTree.Property(name: name, value: [])) }
+        set(name, to: value)
+    }
+
     /// Gives a property that there is another value.
     mutating func set(_ name: String, to value: [UInt8]) {
         guard let index = properties.firstIndex(where: { $0.name == name }) else { return }

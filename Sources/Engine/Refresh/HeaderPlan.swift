@@ -70,7 +70,10 @@ struct HeaderPlan {
     /// - Throws: Why they cannot be made.
     static func bytes(_ context: Edit.Context) throws(PatchObstacle) -> [UInt8] {
         if let mapping = context.image.mapping {
-            return try NewHeader(context, mapping: mapping).header().encoded()
+            return try NewHeader(
+                live: context.live, notes: context.notes, mapping: mapping,
+                machine: context.machine
+            ).header().encoded()
         }
         return try HeaderPlan(
             old: context.image.header.core, live: context.live, notes: context.notes,

@@ -11,10 +11,10 @@ struct NewHeader {
     private let mapping: KernelMapping
     private let machine: UInt16
 
-    /// Prepares to make it of what is known of a machine.
-    init(_ context: Edit.Context, mapping: KernelMapping) {
-        (live, notes, self.mapping) = (context.live, context.notes, mapping)
-        machine = context.machine
+    /// Prepares to make it of what is known of a machine, whose number in ELF files is `machine`.
+    init(live: LiveSystem, notes: ProcessorNotes, mapping: KernelMapping, machine: UInt16) {
+        (self.live, self.notes, self.mapping) = (live, notes, mapping)
+        self.machine = machine
     }
 
     /// Makes the header.

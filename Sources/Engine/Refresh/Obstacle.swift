@@ -56,6 +56,8 @@ package enum Obstacle: Error, Hashable {
     case commandLineTooLong(length: Int, limit: Int)
     /// Kernel and initrd together do not fit into reserved memory, both in bytes.
     case tooLarge(needed: UInt64, reserved: UInt64)
+    /// An image cannot be made of the files without another program; why.
+    case notMade(because: String)
     /// The files that were read belong to another machine.
     case anotherMachine
 }
@@ -122,6 +124,8 @@ extension Obstacle: CustomStringConvertible {
         case .tooLarge(let needed, let reserved):
             "kernel and initrd need \(ByteCount(needed)) and crashkernel= reserves only"
                 + " \(ByteCount(reserved)): raise it or shrink the initrd"
+        case .notMade(let reason):
+            "no image can be made of kernel and initrd (\(reason)): load one by the distribution's tool"
         case .anotherMachine:
             "these files belong to another machine, and only this one's crash kernel can be loaded"
         }

@@ -26,7 +26,9 @@ struct Reload {
     enum Loader {
         /// The kernel: `kexec_file_load`.
         case kernel
-        /// kexec(8), because the kernel has no `kexec_file_load`.
+        /// This program, by `kexec_load`, because the kernel has no `kexec_file_load`.
+        case own
+        /// kexec(8), because this program cannot make the image either.
         case program
         /// Nothing, because the kernel does not, and kexec(8) is not installed.
         case missing
@@ -59,7 +61,7 @@ struct Reload {
         if seen.image?.holdsTargetKeys == true { throw .encryptedTarget }
         if memory.loader == .missing { throw .noLoader }
         // kexec_load has no signature that could satisfy it (kernel/kexec.c, kexec_load_check).
-        if memory.loader == .program && support.lockdown != .none { throw .lockedDown }
+        if memory.loader != .kernel && support.lockdown != .none { throw .lockedDown }
         let configuration = try found.get()
         let source = configuration.source
         let kernel = try ImageFile(.kernel, at: source.kernel)
@@ -220,10 +222,21 @@ struct Reload {
         return .refused(path: path, because: reason)
     }
 
-    /// Loads the prepared files over whatever is loaded: by a `program` if the kernel cannot.
-    func run(by program: ProgramLoad.Runner?) -> Kexec.Attempt {
+    /// Makes the image for the machine that was seen, if that is not for others to do.
+    ///
+    /// - Throws: Why it cannot be made.
+    func make(for seen: Observation, below root: SystemRoot) throws(Obstacle) -> WholeLoad? {
+        guard loader == .own else { return nil }
+        return try WholeLoad.prepare(
+            kernel, initrd, commandLine: commandLine, for: seen, below: root)
+    }
+
+    /// Loads the prepared files over whatever is loaded: as the image that was made of them, or by a
+    /// `program` if the kernel cannot.
+    func run(_ whole: WholeLoad?, by program: ProgramLoad.Runner?) -> Kexec.Attempt {
         // A file closes with its last reference, and both are read until the load ends.
         withExtendedLifetime((kernel, initrd)) {
+            if let whole { return whole.run() }
             let (kernel, initrd) = (kernel.descriptor, initrd?.descriptor)
             guard loader == .program else {
                 return Kexec.loadFile(kernel: kernel, initrd: initrd, commandLine: commandLine)

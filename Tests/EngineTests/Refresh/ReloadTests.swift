@@ -121,6 +121,7 @@ import Testing
         #expect(try obstacle(.program) == nil)
         #expect(try obstacle(.missing) == .noLoader)
         #expect(try obstacle(.program, lockdown: "integrity") == .lockedDown)
+        #expect(try obstacle(.own, lockdown: "integrity") == .lockedDown)
     }
 
     @Test func thatTheKernelLoadsNoFilesIsKept() throws {
