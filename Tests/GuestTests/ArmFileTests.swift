@@ -71,5 +71,27 @@ extension GuestTests {
             let four: Range<UInt64> = 10 << 30..<10 << 30 + 512 << 20
             try expectWholeDump(guest, on: 0, of: four, processors: 2, integrity: "none")
         }
+
+        /// The steps below 128 MiB, a memory block's size, come without an event of a block.
+        @Test(arguments: [true, false])
+        func `virtio-mem grows, shrinks and grows again`(daemon: Bool) throws {
+            let guest = try guest(.armFile, daemon ? .watched(.kernel) : .loaded(.kernel)) {
+                $0.virtioMemory = 1024
+            }
+            let place = try guest.virtioMemoryPlace()
+            for megabytes in [1024, 300, 130, 2, 0, 512] {
+                try guest.resizeVirtioMemory(to: megabytes)
+                guard daemon else { continue }
+                try guest.waitUntilOK()
+                let present = try guest.memoryToDump().filter { $0.overlaps(place) }
+                #expect(present.isEmpty == (megabytes == 0))
+            }
+            try guest.expect("udevadm settle")
+            let marks = try guest.mark(place, count: marked)
+            let dump = try crash(guest, on: 1, looking: marks)
+            #expect(dump.touches(place) == daemon)
+            #expect(marks.pages.count >= marked)
+            #expect((daemon ? dump.marks.intact : dump.marks.absent) == marks.pages)
+        }
     }
 }

@@ -40,9 +40,22 @@ struct Cell: Sendable, CustomTestStringConvertible {
     }
 
     private static var power: [Cell] {
-        GuestTests.PatchTests.Pair.power.flatMap { pair in
+        let files = [Kernel.powerFile, .powerFileHotplug]
+        return GuestTests.PatchTests.Pair.power.flatMap { pair in
             Change.allCases.map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
-        }
+        } + Change.allCases.flatMap { change in fromFiles(files, change) }
+    }
+
+    /// With kernels that are built for it.
+    private static func fromFiles(_ kernels: [Kernel], _ change: Change) -> [Cell] {
+        guard ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_FILES"] != nil else { return [] }
+        return kernels.map { Cell(kernel: $0, loading: .kernel, change: change) }
+    }
+
+    /// What the probe says of whether an image is whole: outside PCs no capture kernel checks one of
+    /// `kexec_file_load`.
+    var integrity: String {
+        loading == .kernel && kernel.platform != .pc ? "none" : "verified"
     }
 
     /// QEMU plugs no CPU in there, and the kernel with larger pages takes no memory either.
@@ -52,6 +65,7 @@ struct Cell: Sendable, CustomTestStringConvertible {
                 .map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
         }
         return most
+            + Change.allCases.filter { $0 != .cpuAdded }.flatMap { fromFiles([.armFile], $0) }
             + [.nothing, .cpuOfflined].map {
                 Cell(kernel: .arm6_12_16k, loading: .program, change: $0)
             }
@@ -86,7 +100,7 @@ extension GuestTests {
             #expect(guest.memory(in: dump, reserving: reserve) == expected)
             let cpus = try #require(report.cpus)
             #expect(dump.processors == there.subtracting(cpus.missing).count)
-            #expect(report.integrity == "verified")
+            #expect(report.integrity == cell.integrity)
             if let dimm, cell.change == .dimmAdded {
                 let isMissing = report.memory?.missing.contains { $0.addresses == dimm }
                 #expect(dump.covers(dimm) == !(isMissing ?? false))

@@ -13,10 +13,11 @@ struct ARM64Load {
     private let place: WholeLoad.Place
     private var places: FreePlaces
 
-    /// What the running kernel was told by its firmware that is not so for another one: where its own
-    /// initrd is, and numbers that it has used up.
+    /// What the running kernel was told that is not so for another one: where its own initrd is, numbers
+    /// that it has used up, and what a kernel before it has left (drivers/of/kexec.c).
     private static let others = [
         "linux,initrd-start", "linux,initrd-end", "kaslr-seed", "rng-seed",
+        "linux,ima-kexec-buffer", "linux,kho-fdt", "linux,kho-scratch",
     ]
     /// How much a device tree gets to grow, in bytes: names and numbers of a patch are as long as these.
     private static let treeGrowth: UInt64 = 4 << 10
