@@ -12,18 +12,9 @@ extension GuestTests {
         @Test(arguments: [Kernel.arm6_12, .arm7])
         func `six patches in a row, by two daemons, leave one whole image`(kernel: Kernel) throws {
             let guest = try guest(kernel, .watched(.program))
-            try guest.traceLoads()
-            let steps: [(Machine) throws -> Void] = [
-                { try $0.hotAdd(megabytes: 512, id: "one") },
-                { try $0.hotAdd(megabytes: 256, id: "two", at: 8 << 30) },
-                { try $0.hotRemove("one") },
-                { try $0.hotAdd(megabytes: 256, id: "three", at: 9 << 30) },
-                { try $0.hotRemove("two") },
-                { try $0.hotAdd(megabytes: 512, id: "four", at: 10 << 30) },
-            ]
-            try expectAPatch(of: guest, after: steps)
+            let last = try GuestTests.patchSixTimes(guest)
             try expectToBePatched(guest)
-            try expectWholeDump(guest, on: 0, of: 10 << 30..<10 << 30 + 512 << 20, processors: 2)
+            try expectWholeDump(guest, on: 0, of: last, processors: 2)
         }
 
         /// Without the daemon the dump lists memory that is gone.
@@ -86,5 +77,21 @@ extension GuestTests {
             try expectToBePatched(guest)
             try expectWholeDump(guest, on: 1, of: dimm, processors: 2)
         }
+    }
+
+    /// Adds and removes memory of a guest that is watched, by two daemons, with a patch after each change;
+    /// returns the DIMM that came last.
+    static func patchSixTimes(_ guest: Machine) throws -> Range<UInt64> {
+        try guest.traceLoads()
+        let steps: [(Machine) throws -> Void] = [
+            { try $0.hotAdd(megabytes: 512, id: "one") },
+            { try $0.hotAdd(megabytes: 256, id: "two", at: 8 << 30) },
+            { try $0.hotRemove("one") },
+            { try $0.hotAdd(megabytes: 256, id: "three", at: 9 << 30) },
+            { try $0.hotRemove("two") },
+            { try $0.hotAdd(megabytes: 512, id: "four", at: 10 << 30) },
+        ]
+        try expectAPatch(of: guest, after: steps)
+        return 10 << 30..<10 << 30 + 512 << 20
     }
 }

@@ -58,35 +58,16 @@ extension GuestTests {
 
         @Test func `six patches in a row, by two daemons, leave one whole image`() throws {
             let guest = try guest(.armFile, .watched(.kernel))
-            try guest.traceLoads()
-            let steps: [(Machine) throws -> Void] = [
-                { try $0.hotAdd(megabytes: 512, id: "one") },
-                { try $0.hotAdd(megabytes: 256, id: "two", at: 8 << 30) },
-                { try $0.hotRemove("one") },
-                { try $0.hotAdd(megabytes: 256, id: "three", at: 9 << 30) },
-                { try $0.hotRemove("two") },
-                { try $0.hotAdd(megabytes: 512, id: "four", at: 10 << 30) },
-            ]
-            try expectAPatch(of: guest, after: steps)
-            let four: Range<UInt64> = 10 << 30..<10 << 30 + 512 << 20
-            try expectWholeDump(guest, on: 0, of: four, processors: 2, integrity: "none")
+            let last = try patchSixTimes(guest)
+            try expectWholeDump(guest, on: 0, of: last, processors: 2, integrity: "none")
         }
 
-        /// The steps below 128 MiB, a memory block's size, come without an event of a block.
         @Test(arguments: [true, false])
         func `virtio-mem grows, shrinks and grows again`(daemon: Bool) throws {
             let guest = try guest(.armFile, daemon ? .watched(.kernel) : .loaded(.kernel)) {
                 $0.virtioMemory = 1024
             }
-            let place = try guest.virtioMemoryPlace()
-            for megabytes in [1024, 300, 130, 2, 0, 512] {
-                try guest.resizeVirtioMemory(to: megabytes)
-                guard daemon else { continue }
-                try guest.waitUntilOK()
-                let present = try guest.memoryToDump().filter { $0.overlaps(place) }
-                #expect(present.isEmpty == (megabytes == 0))
-            }
-            try guest.expect("udevadm settle")
+            let place = try resizeVirtioMemory(of: guest, daemon: daemon)
             let marks = try guest.mark(place, count: marked)
             let dump = try crash(guest, on: 1, looking: marks)
             #expect(dump.touches(place) == daemon)

@@ -9,8 +9,6 @@ extension GuestTests {
     ///
     /// Each with its control: without the daemon the dump does not have it.
     @Suite struct PluggedTests {
-        /// The steps below 128 MiB, a memory block's size, come without an event of a block: the
-        /// blocks that have some of it are those that the map lists.
         @Test(arguments: [true, false])
         func `virtio-mem grows, shrinks and grows again`(daemon: Bool) throws {
             let guest = try guest(.v6_1, beginning(daemon)) {
@@ -18,16 +16,8 @@ extension GuestTests {
                 // The guest that ChaosTests have.
                 $0.commandLine = Machine.stopsOnlyStartedCPUs
             }
-            let place = try guest.virtioMemoryPlace()
             try guest.expect("modprobe virtio_mem")
-            for megabytes in [1024, 300, 130, 2, 0, 512] {
-                try guest.resizeVirtioMemory(to: megabytes)
-                guard daemon else { continue }
-                try guest.waitUntilOK()
-                let present = try guest.memoryToDump().filter { $0.overlaps(place) }
-                #expect(present.isEmpty == (megabytes == 0))
-            }
-            try guest.expect("udevadm settle")
+            let place = try resizeVirtioMemory(of: guest, daemon: daemon)
             try expectInTheDump(place, of: guest, onlyWith: daemon)
         }
 
@@ -109,5 +99,23 @@ extension GuestTests {
             #expect(dump.touches(place) == daemon)
             #expect(dump.marks.intact == (daemon ? marks.pages : []))
         }
+    }
+
+    /// Lets virtio-mem grow, shrink and grow again to half of what it can have, where the daemon has to
+    /// follow each time; returns the place of all that it can have.
+    ///
+    /// The steps below 128 MiB, a memory block's size, come without an event of a block: the blocks that
+    /// have some of it are those that the map lists.
+    static func resizeVirtioMemory(of guest: Machine, daemon: Bool) throws -> Range<UInt64> {
+        let place = try guest.virtioMemoryPlace()
+        for megabytes in [1024, 300, 130, 2, 0, 512] {
+            try guest.resizeVirtioMemory(to: megabytes)
+            guard daemon else { continue }
+            try guest.waitUntilOK()
+            let present = try guest.memoryToDump().filter { $0.overlaps(place) }
+            #expect(present.isEmpty == (megabytes == 0))
+        }
+        try guest.expect("udevadm settle")
+        return place
     }
 }
