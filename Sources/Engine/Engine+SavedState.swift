@@ -5,7 +5,9 @@ extension Engine {
     package struct SavedState: Hashable, Codable {
         /// The machine for which the engine loaded the present image; `nil` if another program
         /// made it.
-        package var described: LiveSystem?
+        package var described: LiveSystem? { didSet { describedImage = nil } }
+        /// The kernel's list of that image, once it has been seen.
+        var describedImage: String?
         /// Whether a load of ours is under way, or failed after the kernel had dropped the old
         /// image.
         ///
@@ -66,6 +68,7 @@ extension Engine.SavedState {
             if let value = try? values.decode(Value.self, forKey: key) { field = value }
         }
         take(.described, &described)
+        take(.describedImage, &describedImage)
         take(.expectsImage, &expectsImage)
         take(.layout, &layout)
         take(.contiguousReserve, &contiguousReserve)

@@ -150,7 +150,7 @@ extension Engine {
             support: support, finding: report.finding, isEncrypted: report.isEncrypted,
             coverage: Engine.coverage(report, of: view.system),
             hotplugMemory: try hotplugMemory(for: report.finding.value?.image),
-            remembered: savedState.described,
+            remembered: remembered(as: report.list),
             expectsImage: savedState.expectsImage, grace: grace)
         seen.keepsUp = try keepsUp(seen)
         seen.ahead = ahead(of: view, report, kernelUpdates: seen.keepsUp == true)
@@ -225,6 +225,7 @@ extension Engine {
                 architecture: architecture)
             var report = audit.run(reserved: reserved, live: live, notes: view.notes)
             savedState.layout = audit.layout
+            report.list = audit.kimage?.fingerprint
             switch depth {
             case .thorough: computeDigest(for: &report, within: reserved, &tries)
             case .cheap: takeComputed(for: &report)
@@ -235,6 +236,14 @@ extension Engine {
         case (.unknown(let reason), _), (_, .unknown(let reason)):
             return .unknown(because: reason)
         }
+    }
+
+    /// The machine for which this program loaded what is loaded; `nil` if another program has loaded
+    /// since, by the kernel's list, where that can be read.
+    private mutating func remembered(as list: String?) -> LiveSystem? {
+        guard let list, savedState.described != nil else { return savedState.described }
+        if savedState.describedImage == nil { savedState.describedImage = list }
+        return savedState.describedImage == list ? savedState.described : nil
     }
 
     /// How the real machine differs from the one that the image describes.
@@ -740,7 +749,12 @@ extension Engine {
     private var loader: Reload.Loader {
         guard savedState.loadsNoFiles else { return .kernel }
         guard architecture.wholeImage == nil else { return .own }
-        return ["/usr/sbin/kexec", "/sbin/kexec"].contains(where: root.isFile) ? .program : .missing
+        return hasProgram ? .program : .missing
+    }
+
+    /// Whether kexec(8) is installed.
+    private var hasProgram: Bool {
+        ["/usr/sbin/kexec", "/sbin/kexec"].contains(where: root.isFile)
     }
 
     /// The release of the kernel that is loaded, as it stands in reserved memory.
@@ -807,11 +821,16 @@ extension Engine {
         _ reload: Reload, given latest: Look, now: () -> UInt64
     ) throws(SystemError) -> Step {
         if latest.observation.support.isLoaded == true { savedState.books = books(of: latest) }
-        let whole: WholeLoad?
+        var reload = reload
+        var whole: WholeLoad?
         do throws(Obstacle) {
             whole = try reload.make(for: latest.observation, below: root)
         } catch {
-            return Step(look: latest, end: .blocked(error))
+            guard hasProgram else {
+                return try restored(because: "\(error)", now: now)
+                    ?? Step(look: latest, end: .blocked(error))
+            }
+            reload.loader = .program
         }
         let program = loadByProgram
         let attempt = loading(.reload) { reload.run(whole, by: program) }

@@ -40,6 +40,12 @@ package struct Observation: Equatable {
     /// How long a kernel that updates the image itself may leave it stale, in microseconds.
     package var grace: UInt64 = 0
 
+    /// The reserved range that an image is loaded into; `nil` if there is none.
+    ///
+    /// A second one is for memory that devices reach, and lies below (kernel/crash_reserve.c,
+    /// `reserve_crashkernel_low`).
+    var crashRange: AddressRange? { reserved.value?.max { $0.start < $1.start } }
+
     /// What the capture kernel's command line lacks on this machine, as far as it is known.
     package var lacks: [CaptureNeed.Lack] {
         guard let text = image?.commandLine.value else { return [] }

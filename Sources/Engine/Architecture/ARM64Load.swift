@@ -97,56 +97,32 @@ struct ARM64Load {
             chosen.put("linux,initrd-start", ARM64Load.bytes(initrd.start))
             chosen.put("linux,initrd-end", ARM64Load.bytes(initrd.end))
         }
-        let form = try ARM64Load.cells(of: tree.root)
-        chosen.put("linux,elfcorehdr", try ARM64Load.pair(header, form))
+        let form = ARM64DeviceTree(tree: tree)
+        chosen.put("linux,elfcorehdr", try form.encoded(header))
         // A kernel takes the first as its own and the second as its memory for DMA.
         let usable = [place.hole] + place.reserved.filter { $0 != place.hole }.prefix(1)
         var pairs: [UInt8] = []
-        for range in usable { pairs += try ARM64Load.pair(range, form) }
+        for range in usable { pairs += try form.encoded(range) }
         chosen.put("linux,usable-memory-range", pairs)
         tree.root.children.removeAll { $0.name == "chosen" }
         tree.root.children.append(chosen)
         tree.reservations.removeAll { $0 == old }
         tree.reservations += [header] + (initrd.map { [$0] } ?? [])
-        let needed = UInt64(place.tree.count + files.commandLine.utf8.count)
-        let range = try take(needed + ARM64Load.treeGrowth, fromTop: true, for: "the device tree")
-        guard let bytes = try? tree.encoded(in: Int(range.byteCount)) else {
-            throw .imageNotUnderstood(because: "its device tree is too large")
-        }
+        let range = try take(
+            ARM64Load.size(of: tree) + ARM64Load.treeGrowth, fromTop: true, for: "the device tree")
+        guard let bytes = try? tree.encoded(in: Int(range.byteCount)),
+            bytes.count <= ARM64Residence.largestTree
+        else { throw .imageNotUnderstood(because: "its device tree is too large") }
         return .init(range: range, bytes: bytes)
     }
 
-    /// How many cells of 32 bits an address and a size have.
-    private static func cells(
-        of root: DeviceTree.Node
-    ) throws(PatchObstacle) -> (address: Int, size: Int) {
-        // Without a word a tree has one (Devicetree Specification 0.4 says two and one, Linux does not).
-        let numbers = ["#address-cells", "#size-cells"].map { name in
-            root[name].map { $0.value.bigEndianWord(at: 0).map { Int($0) } ?? 0 } ?? 1
+    /// How many bytes a tree takes.
+    private static func size(of tree: DeviceTree) -> UInt64 {
+        do throws(DeviceTree.Oversize) {
+            return UInt64(try tree.encoded(in: 0).count)
+        } catch {
+            return UInt64(error.needed)
         }
-        guard numbers.allSatisfy({ 1...2 ~= $0 }) else {
-            throw .imageNotUnderstood(because: "/sys/firmware/fdt has addresses of an unknown size")
-        }
-        return (numbers[0], numbers[1])
-    }
-
-    private static func pair(
-        _ range: AddressRange, _ form: (address: Int, size: Int)
-    ) throws(PatchObstacle) -> [UInt8] {
-        try number(range.start, cells: form.address) + number(range.byteCount, cells: form.size)
-    }
-
-    private static func number(
-        _ value: UInt64, cells: Int
-    ) throws(PatchObstacle) -> [UInt8] {
-        if cells == 2 { return bytes(value) }
-        guard let word = UInt32(exactly: value) else {
-            throw .imageNotUnderstood(
-                because: "/sys/firmware/fdt has no addresses above 4 GiB")
-        }
-        var bytes: [UInt8] = []
-        bytes.append(bigEndian: word)
-        return bytes
     }
 
     private static func bytes(_ value: UInt64) -> [UInt8] {

@@ -19,7 +19,7 @@ struct ARM64Residence {
     /// The largest purgatory that is read, in bytes; kexec-tools' has 16 KiB.
     private static let largestCode: UInt64 = 1 << 20
     /// The largest tree there may be (Documentation/arch/arm64/booting.rst).
-    private static let largestTree = 2 << 20
+    static let largestTree = 2 << 20
 
     /// Finds it, for a kernel with pages of `pageSize` bytes; `nil` if it does not become clear.
     ///

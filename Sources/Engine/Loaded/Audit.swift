@@ -38,6 +38,9 @@ package struct Audit {
         let isMoving: Bool
         /// Whether the host encrypts its memory, so that the image looks like noise.
         var isEncrypted = false
+        /// What tells the kernel's list of the image from that of another load; `nil` where it cannot be
+        /// read.
+        var list: String?
         /// The work of computing the digest of the image, if it has one.
         let work: DigestWork?
     }
@@ -47,6 +50,9 @@ package struct Audit {
     private let digest: PurgatoryDigest?
     /// Where the kernel keeps its crash image; the caller may save it until the next boot.
     private(set) var layout: KernelLayout?
+    /// What the kernel's list of the image was like, also where the image itself cannot be read; `nil` if
+    /// the list cannot.
+    private(set) var kimage: Kimage?
 
     /// Creates an auditor of the machine below `root`.
     ///
@@ -115,9 +121,13 @@ package struct Audit {
                 try KernelLayout(of: root, on: architecture, within: reserved)
             }
         self.layout = layout
+        var kimage: Kimage?
+        defer { self.kimage = kimage }
         let (finding, work, count) = try Kcore.observe(below: root) {
             (kcore) throws(Unknowable) -> (Finding, DigestWork?, UInt64) in
-            let (finding, work) = try look(at: kcore, in: reserved, laidOut: layout)
+            kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
+            guard let kimage else { return (.nothing, nil, kcore.byteCount) }
+            let (finding, work) = try look(at: kimage, of: kcore, in: reserved, laidOut: layout)
             return (finding, work, kcore.byteCount)
         }
         byteCount += count
@@ -126,10 +136,9 @@ package struct Audit {
 
     /// Reads the image.
     private func look(
-        at kcore: Kcore, in reserved: AddressRanges, laidOut layout: KernelLayout
+        at kimage: Kimage, of kcore: Kcore, in reserved: AddressRanges,
+        laidOut layout: KernelLayout
     ) throws(Unknowable) -> (Finding, DigestWork?) {
-        guard let kimage = try Kimage.loaded(in: kcore, laidOut: layout, within: reserved)
-        else { return (.nothing, nil) }
         var reading = ImageReading(
             kimage, in: kcore, within: reserved, on: architecture, known: digest)
         let outcome = try reading.run()

@@ -84,6 +84,21 @@ package final class ImageFile {
         return Array(bytes[..<read])
     }
 
+    /// Copies the whole file, so that nobody can change or cut what is going to be loaded.
+    ///
+    /// - Throws: An obstacle if the file cannot be read, or if there is not enough memory.
+    func contents() throws(Obstacle) -> PinnedBytes {
+        guard let bytes = PinnedBytes(count: Int(size)) else { throw Obstacle.noMemory }
+        var chunk = [UInt8](repeating: 0, count: 1 << 20)
+        var offset: UInt64 = 0
+        while offset < size {
+            let count = try read(into: &chunk, at: offset)
+            bytes.replace(at: Int(offset), with: Array(chunk[..<count]))
+            offset += UInt64(count)
+        }
+        return bytes
+    }
+
     /// Keeps writers out and reads the whole file into the page cache, as long as the file is open.
     ///
     /// A writer would make the load fail with ETXTBSY (fs/kernel_read_file.c), and a slow disk

@@ -62,6 +62,11 @@ package enum Obstacle: Error, Hashable {
     case anotherMachine
 }
 
+extension Obstacle {
+    /// That there is no room for a copy of what is to be loaded.
+    static let noMemory = Obstacle.notMade(because: "there is not enough memory for it")
+}
+
 extension Obstacle: CustomStringConvertible {
     /// What to do if the distribution's configuration cannot be used.
     private static let remedy = "set KDUMP_HOTPLUGD_KERNEL in /etc/default/kdump-hotplugd"

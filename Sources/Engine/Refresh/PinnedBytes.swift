@@ -27,19 +27,6 @@ internal import Glibc
         _ = unsafe mlock(pages, max(count, 1))
     }
 
-    /// Maps the first `count` bytes of an open file, or returns `nil` if there is not enough memory.
-    ///
-    /// The file must stay as it is, and nobody may write into the bytes.
-    ///
-    /// The corresponding C function is `mmap`, with MAP_POPULATE.
-    init?(mapping descriptor: CInt, count: Int) {
-        let pages = unsafe mmap(
-            nil, max(count, 1), PROT_READ, MAP_PRIVATE | CInt(MAP_POPULATE), descriptor, 0)
-        guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { return nil }
-        unsafe address = pages
-        self.count = count
-    }
-
     deinit { unsafe munmap(address, max(count, 1)) }
 
     /// Holds a copy of `bytes`.

@@ -20,7 +20,7 @@ struct Reload {
     /// Whether the files must be tried first, because they may be refused and something would be lost.
     let needsTrial: Bool
     /// What makes an image of the files.
-    let loader: Loader
+    var loader: Loader
 
     /// What makes an image of files.
     enum Loader {
@@ -106,7 +106,7 @@ struct Reload {
         let needed =
             max(format.needs.memory, kernel.size) + (initrd?.size ?? 0)
             + seen.architecture.loadOverhead
-        if let room = seen.reserved.value?.map(\.byteCount).max(), needed > room {
+        if let room = seen.crashRange?.byteCount, needed > room {
             throw .tooLarge(needed: needed, reserved: room)
         }
     }
@@ -120,6 +120,9 @@ struct Reload {
         _ subject: Trial.Subject, _ memory: Memory, _ path: String, insteadOf seen: Observation,
         isOfTheseFiles: Bool
     ) throws(Obstacle) -> Bool {
+        if memory.loader == .own, let refusal = memory.trials.refusal(of: subject), refusal != 0 {
+            throw .notMade(because: "kexec_load: \(SystemError.words(for: refusal))")
+        }
         guard memory.loader == .kernel, seen.hasImageToLose else { return false }
         if let refusal = memory.trials.refusal(of: subject) {
             guard refusal == 0 else { throw obstacle(path, subject, after: refusal) }

@@ -70,21 +70,19 @@ struct WholeLoad {
         } catch {
             throw .notMade(because: error.reason)
         }
-        var segments = [try Kexec.Segment(of: kernel, in: parts.kernel)]
+        var segments = [Kexec.Segment(bytes: try kernel.contents(), range: parts.kernel)]
         if let initrd, let range = parts.initrd {
-            segments.append(try Kexec.Segment(of: initrd, in: range))
+            segments.append(Kexec.Segment(bytes: try initrd.contents(), range: range))
         }
         for part in parts.made {
-            guard let bytes = PinnedBytes(part.bytes) else {
-                throw .notMade(because: "there is not enough memory for it")
-            }
+            guard let bytes = PinnedBytes(part.bytes) else { throw Obstacle.noMemory }
             segments.append(Kexec.Segment(bytes: bytes, range: part.range))
         }
         return WholeLoad(
             segments: segments, entry: parts.entry, architecture: seen.architecture)
     }
 
-    /// Describes the machine, and finds the largest reserved range.
+    /// Describes the machine.
     private static func place(
         for seen: Observation, below root: SystemRoot
     ) throws(PatchObstacle) -> Place {
@@ -92,11 +90,10 @@ struct WholeLoad {
         let found: (hole: AddressRange, reserved: [AddressRange], tree: [UInt8], page: UInt64)
         do throws(Unknowable) {
             let reserved = try known(seen.reserved)
-            guard let hole = reserved.max(by: { $0.byteCount < $1.byteCount }),
-                let pageSize = seen.architecture.patching?.pageSize
+            guard let hole = seen.crashRange, let pageSize = seen.architecture.patching?.pageSize
             else { throw Unknowable("no memory is reserved for it") }
-            let mapping = try Kcore.observe(below: root) { kcore throws(Unknowable) in
-                kcore.mapping
+            let mapping = try Tries.settled { () throws(Unknowable) in
+                try Kcore.observe(below: root) { kcore throws(Unknowable) in kcore.mapping }
             }
             guard let mapping else {
                 throw Unknowable("/proc/kcore does not tell where the kernel is")
@@ -136,17 +133,5 @@ extension PatchObstacle {
         case .imageNotUnderstood(let reason), .machineNotKnown(let reason): reason
         default: description
         }
-    }
-}
-
-extension Kexec.Segment {
-    /// Lists a file, whose pages are mapped and not copied.
-    ///
-    /// - Throws: That it cannot be mapped.
-    fileprivate init(of file: ImageFile, in range: AddressRange) throws(Obstacle) {
-        guard let bytes = PinnedBytes(mapping: file.descriptor, count: Int(file.size)) else {
-            throw .notMade(because: "there is not enough memory for it")
-        }
-        self.init(bytes: bytes, range: range)
     }
 }

@@ -19,7 +19,7 @@ import Testing
     }
 
     /// What UEFI and the running kernel's stub leave: a tree without anything but `/chosen`.
-    private func tree(cells: UInt32? = nil) -> [UInt8] {
+    private func tree(cells: UInt32? = nil, size: UInt32? = nil) -> [UInt8] {
         let old = ARM64LoadTests.old
         var tree = SyntheticDeviceTree(
             commandLine: "root=/dev/vda", initrd: old.start, cpus: [], reservations: [old])
@@ -30,9 +30,10 @@ import Testing
             ("linux,uefi-mmap-start", Array(bigEndian: old.start)),
         ]
         if let cells {
-            tree.root.properties += ["#address-cells", "#size-cells"].map {
-                ($0, Array(bigEndian: cells))
-            }
+            tree.root.properties += [
+                ("#address-cells", Array(bigEndian: cells)),
+                ("#size-cells", Array(bigEndian: size ?? cells)),
+            ]
         }
         return tree.bytes
     }
@@ -97,12 +98,35 @@ import Testing
         #expect(usable.bigEndianDouble(at: 16) == ARM64LoadTests.low.start)
     }
 
+    /// Boards have addresses of two cells and sizes of one, too (bcm2711.dtsi).
+    @Test(arguments: [(2, 2), (2, 1), (1, 1)] as [(UInt32, UInt32)])
+    func whateverTheTreesFormTheHeaderIsFound(cells: UInt32, size: UInt32) throws {
+        let parts = try parts(tree: tree(cells: cells, size: size))
+        var tree = ARM64DeviceTree(tree: try DeviceTree(parts.made[1].bytes))
+        #expect(tree.header == parts.made[0].range)
+        let other = AddressRange(start: 0xAF00_0000, end: 0xAF00_8000)
+        try tree.name(header: other)
+        #expect(tree.header == other)
+    }
+
     @Test func whatCannotBeMadeIsNamed() throws {
-        #expect(throws: PatchObstacle.self) { try parts(tree: [1, 2, 3]) }
-        #expect(throws: PatchObstacle.self) { try parts(tree: tree(cells: 3)) }
-        #expect(throws: PatchObstacle.self) { try parts(initrdSize: 0x700_0000) }
+        func reason(_ make: () throws(PatchObstacle) -> WholeLoad.Parts) -> String {
+            do throws(PatchObstacle) { _ = try make() } catch { return "\(error)" }
+            return ""
+        }
         let high = AddressRange(start: 0x1_A800_0000, end: 0x1_B000_0000)
-        #expect(throws: PatchObstacle.self) { try parts(tree: tree(cells: 1), hole: high) }
+        #expect(
+            reason { () throws(PatchObstacle) in try parts(tree: [1, 2, 3]) }
+                .contains("/sys/firmware/fdt is no device tree"))
+        #expect(
+            reason { () throws(PatchObstacle) in try parts(tree: tree(cells: 3)) }
+                .contains("addresses of an unknown size"))
+        #expect(
+            reason { () throws(PatchObstacle) in try parts(initrdSize: 0x700_0000) }
+                .contains("no room for 112 MiB of the initrd"))
+        #expect(
+            reason { () throws(PatchObstacle) in try parts(tree: tree(cells: 1), hole: high) }
+                .contains("no addresses above 4 GiB"))
         _ = try parts(tree: tree(cells: 1))
         _ = try parts(tree: tree(cells: 2), hole: high)
     }

@@ -57,26 +57,28 @@ case $architecture in
         ;;
 esac
 
-# options NAME: what differs between two kernels of an architecture.
-options() {
+# set_options NAME: what differs between two kernels of an architecture.
+set_options() {
     case $1 in
-        power-file-hotplug) printf '%s\n' 'CONFIG_LOCALVERSION="-kept"' CONFIG_CRASH_HOTPLUG=y ;;
-        power-file) printf '%s\n' 'CONFIG_LOCALVERSION="-file"' '# CONFIG_CRASH_HOTPLUG is not set' ;;
-        *) echo 'CONFIG_LOCALVERSION="-file"' ;;
+        power-file-hotplug) options=('CONFIG_LOCALVERSION="-kept"' CONFIG_CRASH_HOTPLUG=y) ;;
+        power-file) options=('CONFIG_LOCALVERSION="-file"' '# CONFIG_CRASH_HOTPLUG is not set') ;;
+        *) options=('CONFIG_LOCALVERSION="-file"') ;;
     esac
 }
 
 make_kernels() {
-    local name
+    local name options
     fetch_source
     # Others may go on while these compile.
     flock -u 9
     say "building ${#names[@]} kernel(s) with kexec_file_load (about half an hour on two processors)"
-    configure "$(options "${names[0]}")" >"$work/log" 2>&1 || { tail -n 40 "$work/log" && return 1; }
+    set_options "${names[0]}"
+    configure "${options[@]}" >"$work/log" 2>&1 || { tail -n 40 "$work/log" && return 1; }
     # A second one differs in few files.
     for name in "${names[@]}"; do
         mkdir "$work/$name"
-        (reconfigure "$(options "$name")" && build "$target") >"$work/log" 2>&1 ||
+        set_options "$name"
+        (reconfigure "${options[@]}" && build "$target") >"$work/log" 2>&1 ||
             { tail -n 40 "$work/log" && return 1; }
         cp "$work/out/$made" "$work/$name/vmlinuz"
         [[ $made != vmlinux ]] || "${prefix}strip" "$work/$name/vmlinuz"
@@ -160,7 +162,8 @@ main() {
     read -r _ image from < <(grep -E '^[a-z0-9]+-6.12 ' "$here/kernels-$architecture")
     refresh_lists "$from"
     image=$(dependencies "$from" "$image" linux-image-)
-    kernels=$cache/$architecture-kernels-$(kernel_key "$(declare -f options)")
+    kernels=$cache/$architecture-kernels-$(kernel_key "$(declare -f set_options make_kernels)" \
+        "${names[@]}" "$target" "$made")
     if [[ ! -d $kernels ]]; then
         work=$(mktemp -d "$cache/making.XXXXXX")
         make_kernels

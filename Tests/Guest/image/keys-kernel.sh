@@ -90,7 +90,7 @@ main() {
     read -r _ image from < <(grep '^7 ' "$here/kernels")
     refresh_lists "$from"
     image=$(dependencies "$from" "$image" linux-image-)
-    kernel=$cache/kernel-$(kernel_key "${options[@]}")
+    kernel=$cache/kernel-$(kernel_key "$(declare -f make_kernel)" "${options[@]}")
     if [[ ! -d $kernel ]]; then
         work=$(mktemp -d "$cache/making.XXXXXX")
         make_kernel

@@ -20,12 +20,12 @@ version_of() { of_suite "$from" cache show --no-all-versions "$1" | sed -n 's/^V
 # A key for everything that goes into the kernel; the arguments are more of it.
 kernel_key() {
     {
-        declare -f fetch_source adapt_source configure build
+        declare -f fetch_source adapt_source configure reconfigure build
         cat "$here/small.config" "$here/$own_config"
         version_of "$image"
         "${compiler:-gcc}" -dumpfullversion
         pahole --version
-        printf '%s\n' "$configuration" "${build_options[@]}" "$@"
+        printf '%s\n' "$configuration" "${build_options[@]}" "${wanted[@]}" "$@"
     } | sha256sum | cut -c1-16
 }
 
@@ -52,17 +52,19 @@ build() {
 
 # Debian's configuration without its modules, and with what is otherwise; the arguments are more of it.
 configure() {
-    local option
     build mod2noconfig
     cat "$here/small.config" "$here/$own_config" >>"$work/out/.config"
     reconfigure "$@"
-    for option in "${wanted[@]}"; do
-        grep -q "^CONFIG_$option=y" "$work/out/.config" ||
-            { echo "the kernel would be built without CONFIG_$option" >&2 && return 1; }
-    done
 }
 
+# Adds lines to the configuration, and makes sure that they hold.
 reconfigure() {
+    local line
     printf '%s\n' "$@" >>"$work/out/.config"
     build olddefconfig
+    for line in "$@" "${wanted[@]/#/CONFIG_}"; do
+        [[ $line == *[=\ ]* ]] || line="$line=y"
+        grep -qxF "$line" "$work/out/.config" ||
+            { echo "the kernel would be built without $line" >&2 && return 1; }
+    done
 }
