@@ -25,7 +25,9 @@ extension Machine {
         let begin = ContinuousClock.now
         let before = console.count
         try agent.start("echo c >/proc/sysrq-trigger")
-        try waitForReboot(by: Deadline(in: Self.patience))
+        // A whole Debian boots once more and writes all of its memory: more than anything else that is
+        // waited for.
+        try waitForReboot(by: Deadline(in: Self.patience * 3))
         let captureTime = begin.duration(to: .now)
         let place = files.directory + "/crash"
         let disk = files.directory + "/disk.ext4"
