@@ -42,7 +42,7 @@ internal import Glibc
     ///
     /// - Throws: A `SystemError` where systemd refuses, as for an unknown unit.
     func give(_ order: Order, to unit: String) throws(SystemError) -> String {
-        try path("\(order) \(unit)", order.method, unit, "replace")
+        try path("\(order.rawValue) \(unit)", order.method, unit, "replace")
     }
 
     /// Whether a job is still to be done.

@@ -19,7 +19,7 @@ struct ARM64Load {
         "linux,initrd-start", "linux,initrd-end", "kaslr-seed", "rng-seed",
         "linux,ima-kexec-buffer", "linux,kho-fdt", "linux,kho-scratch",
     ]
-    /// How much a device tree gets to grow, in bytes: names and numbers of a patch are as long as these.
+    /// How much room a device tree gets beyond its own size, in bytes.
     private static let treeGrowth: UInt64 = 4 << 10
 
     /// Makes all parts but the files themselves.
@@ -85,10 +85,11 @@ struct ARM64Load {
             throw .imageNotUnderstood(because: "/sys/firmware/fdt is no device tree")
         }
         let old = ARM64DeviceTree(tree: tree).initrd
-        // Where the kernel was started by UEFI, its tree has no other node.
-        if tree.root["#address-cells"] == nil && tree.root["#size-cells"] == nil {
-            tree.root.put("#address-cells", [0, 0, 0, 2])
-            tree.root.put("#size-cells", [0, 0, 0, 2])
+        // Where the kernel was started by UEFI, no other node depends on them.
+        let forms = ["#address-cells", "#size-cells"]
+        let isBare = tree.root.children.allSatisfy { $0.name == "chosen" }
+        if isBare, forms.allSatisfy({ tree.root[$0] == nil }) {
+            for form in forms { tree.root.put(form, [0, 0, 0, 2]) }
         }
         var chosen = tree.root.child("chosen") ?? DeviceTree.Node(name: "chosen")
         chosen.properties.removeAll { ARM64Load.others.contains($0.name) }

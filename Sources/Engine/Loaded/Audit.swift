@@ -50,8 +50,8 @@ package struct Audit {
     private let digest: PurgatoryDigest?
     /// Where the kernel keeps its crash image; the caller may save it until the next boot.
     private(set) var layout: KernelLayout?
-    /// What the kernel's list of the image was like, also where the image itself cannot be read; `nil` if
-    /// the list cannot.
+    /// The kernel's list of the image, also where the image itself cannot be read; `nil` if the list
+    /// cannot.
     private(set) var kimage: Kimage?
 
     /// Creates an auditor of the machine below `root`.

@@ -130,7 +130,7 @@ extension Obstacle: CustomStringConvertible {
             "kernel and initrd need \(ByteCount(needed)) and crashkernel= reserves only"
                 + " \(ByteCount(reserved)): raise it or shrink the initrd"
         case .notMade(let reason):
-            "no image can be made of kernel and initrd (\(reason)): load one by the distribution's tool"
+            "no image can be made of kernel and initrd (\(reason)): load one with the distribution's tool"
         case .anotherMachine:
             "these files belong to another machine, and only this one's crash kernel can be loaded"
         }

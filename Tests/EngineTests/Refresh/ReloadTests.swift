@@ -124,6 +124,38 @@ import Testing
         #expect(try obstacle(.own, lockdown: "integrity") == .lockedDown)
     }
 
+    /// The kernel has dropped the image in place before it refuses a `kexec_load`: not twice.
+    @Test func aLoadOfOurOwnThatFailedForGoodIsNotRepeated() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
+        let seen = try engine.look(.cheap, now: { 0 }).observation
+        let source = ImageSource(
+            kernel: try machine.file("/boot/vmlinuz", ReloadTests.kernel), initrd: nil,
+            commandLine: "nr_cpus=1")
+        var memory = Reload.Memory(loader: .own)
+        func prepare() throws(Obstacle) -> Reload {
+            try Reload.prepare(
+                .success(Configuration(named: source)), remembering: memory, insteadOf: seen)
+        }
+        let subject = try prepare().subject
+        memory.trials.note(subject, ENOMEM)
+        _ = try prepare()
+        memory.trials.note(subject, EADDRNOTAVAIL)
+        #expect(
+            throws: Obstacle.notMade(because: "kexec_load: Cannot assign requested address")
+        ) { try prepare() }
+    }
+
+    /// Of two reserved ranges the lower one is for devices, however large.
+    @Test func anImageGoesIntoTheHigherRange() throws {
+        let machine = try RecordedMachine(RecordedMachine.stock)
+        var engine = Engine(root: machine.root, source: nil, architecture: .x86)
+        var seen = try engine.look(.cheap, now: { 0 }).observation
+        let high = AddressRange(start: 0x1_0000_0000, end: 0x1_0100_0000)
+        seen.reserved = .known([AddressRange(start: 0x3000_0000, end: 0x4000_0000), high])
+        #expect(seen.crashRange == high)
+    }
+
     @Test func thatTheKernelLoadsNoFilesIsKept() throws {
         var saved = Engine.SavedState()
         saved.loadsNoFiles = true
@@ -231,6 +263,7 @@ import Testing
             .beingWritten(.initrd, path: "/i"), .notAKernel(path: "/k"), .unsigned(path: "/k"),
             .refused(path: "/k", because: "Operation not permitted"),
             .untried(path: "/k", because: "b"),
+            .notMade(because: "reserved memory has no room for 112 MiB of the initrd"),
             .commandLineTooLong(length: 3, limit: 2), .tooLarge(needed: 2, reserved: 1),
             .notWanted(path: "/f", variable: "V"), .firmwareAssisted(path: "/f", variable: "V"),
             .unreadableConfiguration(path: "/etc/default/kdump-tools", because: "Is a directory"),
