@@ -20,24 +20,7 @@ extension GuestTests {
         /// Without the daemon the dump lists memory that is gone.
         @Test(arguments: [Kernel.arm6_12, .arm7], [true, false])
         func `a removed DIMM stays only without the daemon`(kernel: Kernel, daemon: Bool) throws {
-            let guest = try guest(kernel, .installed)
-            let gone = try guest.hotAdd(megabytes: 256, id: "gone", at: 8 << 30)
-            try guest.loadCrashKernel(systemCall: "-c")
-            if daemon {
-                try guest.startDaemon()
-                try guest.waitUntilOK()
-            }
-            try guest.hotRemove("gone")
-            if daemon {
-                try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
-                try guest.waitUntilOK()
-                try expectToBePatched(guest)
-            } else {
-                let report = try guest.report()
-                #expect(report.verdict == "WARNING" && !report.kernelUpdates)
-                #expect(report.memory?.phantom.map(\.addresses) == [gone])
-            }
-            #expect(try crash(guest).touches(gone) == !daemon)
+            try expectRemovedMemory(in: guest(kernel, .installed), .program, daemon: daemon)
         }
 
         /// A page has 72 entries.
@@ -77,6 +60,29 @@ extension GuestTests {
             try expectToBePatched(guest)
             try expectWholeDump(guest, on: 1, of: dimm, processors: 2)
         }
+    }
+
+    /// Removes a DIMM that the image of a guest lists, and expects it in the dump only if no daemon runs.
+    static func expectRemovedMemory(
+        in guest: Machine, _ loading: Loading, daemon: Bool
+    ) throws {
+        let gone = try guest.hotAdd(megabytes: 256, id: "gone", at: 8 << 30)
+        try loading.load(guest)
+        if daemon {
+            try guest.startDaemon()
+            try guest.waitUntilOK()
+        }
+        try guest.hotRemove("gone")
+        if daemon {
+            try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
+            try guest.waitUntilOK()
+            try expectToBePatched(guest)
+        } else {
+            let report = try guest.report()
+            #expect(report.verdict == "WARNING" && !report.kernelUpdates)
+            #expect(report.memory?.phantom.map(\.addresses) == [gone])
+        }
+        #expect(try crash(guest).touches(gone) == !daemon)
     }
 
     /// Adds and removes memory of a guest that is watched, by two daemons, with a patch after each change;

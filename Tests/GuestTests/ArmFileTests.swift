@@ -5,8 +5,7 @@ import Guest
 import Testing
 
 extension GuestTests {
-    /// Images of `kexec_file_load` on arm64, which Debian's kernels cannot make; and virtio-mem, which its
-    /// older ones there do not have.
+    /// Images of `kexec_file_load` on arm64, which Debian's kernels cannot make; and virtio-mem.
     ///
     /// The guests have a kernel that is built for them: `make test-files`. Such an image has no digest,
     /// and nobody keeps it up.
@@ -39,21 +38,7 @@ extension GuestTests {
 
         @Test(arguments: [true, false])
         func `a removed DIMM stays only without the daemon`(daemon: Bool) throws {
-            let guest = try guest(.armFile, .installed)
-            let gone = try guest.hotAdd(megabytes: 256, id: "gone", at: 8 << 30)
-            try guest.loadCrashKernel(systemCall: "-s")
-            if daemon {
-                try guest.startDaemon()
-                try guest.waitUntilOK()
-            }
-            try guest.hotRemove("gone")
-            if daemon {
-                try guest.waitUntil("journalctl -u kdump-hotplugd | grep -q Patched")
-                try guest.waitUntilOK()
-            } else {
-                #expect(try guest.report().memory?.phantom.map(\.addresses) == [gone])
-            }
-            #expect(try crash(guest).touches(gone) == !daemon)
+            try expectRemovedMemory(in: guest(.armFile, .installed), .kernel, daemon: daemon)
         }
 
         @Test func `six patches in a row, by two daemons, leave one whole image`() throws {

@@ -87,6 +87,8 @@ extension GuestTests {
         }
 
         /// Where the image can be read, what was made is seen to be right, and is patched like any other.
+        ///
+        /// `ArmTests` has the control.
         @Test func `on 6.12 an image that was made anew is audited and patched`() throws {
             let guest = try guest(.arm6_12, .loaded(.program))
             try guest.configureDaemon(patches: false)

@@ -67,7 +67,7 @@ extension Machine {
         try change()
         let open =
             "ls -l /proc/$(systemctl show -P MainPID kdump-hotplugd)/fd | grep -q /srv/initrd"
-        // Whoever looks opens it, too, and closes it at once.
+        // A look opens it, too, and closes it at once.
         try waitUntil("{ \(open) && sleep 1 && \(open); }")
         try expect("test $(cat /sys/kernel/kexec_crash_loaded) = 1; \(command)")
         // It is still open: so the load has not begun.

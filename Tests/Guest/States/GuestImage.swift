@@ -60,8 +60,9 @@ package struct GuestImage: Sendable, Hashable {
         return GuestImage(root: root, tools: tools, emulator: emulator)
     }
 
-    /// Makes what guests of the kernels boot that are not Debian's on a platform, of this image: these are
-    /// built the first time, which takes up to an hour; afterwards no time.
+    /// Makes an image of this one for the kernels of a platform that Debian does not have.
+    ///
+    /// They are built the first time, which takes up to an hour; afterwards no time.
     package func withBuiltKernels(
         of platform: Platform, progress: (String) -> Void = { print($0) }
     ) throws(GuestError) -> GuestImage {
