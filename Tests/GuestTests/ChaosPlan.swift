@@ -60,8 +60,9 @@ struct LastWords {
 
     /// Finds them on a console; what was said last counts.
     init?(in console: String) {
-        let line = console.split(separator: "\n").last { $0.contains("last words: ") }
-        let words = line?.split(separator: " ").map { $0.filter { $0 != "\r" } } ?? []
+        // A serial console ends its lines with CR and LF, which Swift takes for one character.
+        let line = console.split(whereSeparator: \.isNewline).last { $0.contains("last words: ") }
+        let words = line?.split(separator: " ").map(String.init) ?? []
         func spans(_ name: String) -> [Range<UInt64>]? {
             guard let place = words.firstIndex(of: name), place + 1 < words.count else {
                 return nil
@@ -88,7 +89,7 @@ struct LastWords {
             return nil
         }
         var holders: Set<Substring> = []
-        for line in console[trace.upperBound...].split(separator: "\n") {
+        for line in console[trace.upperBound...].split(whereSeparator: \.isNewline) {
             for word in line.split(separator: " ") where word.hasSuffix(":") {
                 let name = word.dropLast()
                 if name.hasPrefix("taken_") { holders.insert(name.dropFirst("taken_".count)) }

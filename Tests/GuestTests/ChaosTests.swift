@@ -60,6 +60,22 @@ extension GuestTests {
         /// and the floor of protection keeps the daemon from following.
         private static let lanes = max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
 
+        /// Added to a guest's command line, has a kernel that finds no image to start say on its console
+        /// who held the kexec lock.
+        ///
+        /// The probes are set at boot: to write them into the code of a kernel that runs on two CPUs is
+        /// what a guest in a hundred has hung in.
+        private static let recordsHolders: String = {
+            let functions = [
+                "do_kexec_load", "__do_sys_kexec_file_load", "crash_handle_hotplug_event",
+                "crash_check_hotplug_support", "crash_get_memory_size",
+            ]
+            let events = functions.flatMap { name in
+                ["p:chaos/taken_\(name),\(name)", "r:chaos/free_\(name),\(name)"]
+            }
+            return "ftrace_dump_on_oops kprobe_event=\(events.joined(separator: ";"))"
+        }()
+
         @Test(.serialized, arguments: kernels)
         func `a crash at any moment of a storm leaves a dump of the machine as it is`(
             kernel: Kernel
@@ -105,13 +121,12 @@ extension GuestTests {
             let plan = crash.plan
             let guest = try guest(crash.kernel, crash.follower.beginning(crash.loading)) {
                 $0.virtioMemory = ChaosPlan.virtioMemory
-                $0.commandLine = Machine.stopsOnlyStartedCPUs
+                $0.commandLine = "\(Machine.stopsOnlyStartedCPUs) \(Self.recordsHolders)"
                 $0.losesCPUs = true
             }
             let reserved = try guest.reservedMemory()
             try guest.prepareForChanges()
             try crash.follower.begin(on: guest)
-            try guest.recordHolders()
             try guest.expect(
                 """
                 setsid -f sh -c 'sleep \(plan.crash); exec /tools/guest-probe crash' \
@@ -155,22 +170,5 @@ extension GuestTests {
                 }
             }
         }
-    }
-}
-
-extension Machine {
-    /// Has a kernel that finds no image to start say on its console who held the kexec lock.
-    fileprivate func recordHolders() throws(GuestError) {
-        try expect(
-            """
-            mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing
-            sysctl -q kernel.ftrace_dump_on_oops=1; cd /sys/kernel/tracing
-            for f in do_kexec_load __do_sys_kexec_file_load crash_handle_hotplug_event \
-                crash_check_hotplug_support crash_get_memory_size; do
-                grep -q " $f\\$" /proc/kallsyms || continue
-                echo "p:chaos/taken_$f $f" >>kprobe_events; echo "r:chaos/free_$f $f" >>kprobe_events
-            done
-            echo 1 >events/chaos/enable; echo 1 >tracing_on
-            """)
     }
 }
