@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Guest
 
 /// How many crashes at random moments of random storms left what.
@@ -18,15 +17,7 @@ struct ChaosCount: CustomStringConvertible {
 
     /// Adds a line to the table for the documents, if one is wanted.
     func note(_ kernel: Kernel, _ follower: Follower, of crashes: Int) throws {
-        guard let path = ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_CHAOS_TABLE"] else {
-            return
-        }
-        let file = try FileHandle(forUpdating: URL(filePath: path))
-        defer { try? file.close() }
-        try file.seekToEnd()
-        try file.write(
-            contentsOf: Data(
-                "\(kernel),\(follower.rawValue),\(crashes),\(captured),\(complete),\(locked)\n".utf8
-            ))
+        try ResultTable(variable: "KDUMP_HOTPLUGD_CHAOS_TABLE")
+            .add("\(kernel),\(follower.rawValue),\(crashes),\(captured),\(complete),\(locked)")
     }
 }

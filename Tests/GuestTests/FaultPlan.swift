@@ -12,9 +12,21 @@ struct Fault: Hashable, CustomStringConvertible {
     let object: String
     /// What goes wrong, in the words of strace(1)'s option `inject`.
     let effect: String
+    /// What becomes of the daemon's directory in /run after the call, if that is what goes wrong.
+    var spoils: SpoiltDirectory?
+
+    /// What goes wrong, in words for a table.
+    var kind: String {
+        if let spoils { return spoils.rawValue }
+        return switch effect {
+        case "signal=KILL": "the daemon is killed"
+        case "retval=0": "a read ends early"
+        default: "a call fails"
+        }
+    }
 
     var description: String {
-        "\(call) \(number)\(object.isEmpty ? "" : " \(object)"): \(effect)"
+        "\(call) \(number)\(object.isEmpty ? "" : " \(object)"): \(spoils?.rawValue ?? effect)"
     }
 }
 
@@ -22,6 +34,8 @@ struct Fault: Hashable, CustomStringConvertible {
 /// pure.
 struct FaultPlan {
     let faults: [Fault]
+    /// The steps from which on the daemon's directory in /run can be written to no more.
+    let spoilings: [Fault]
     /// Calls of which nobody has said how they can fail.
     let unknown: Set<String>
 
@@ -79,7 +93,7 @@ struct FaultPlan {
     init(recording: String) {
         var counts: [String: Int] = [:]
         var places: [String: [Int]] = [:]
-        var steps: [(call: String, object: String)] = []
+        var calls: [(call: String, object: String)] = []
         var unknown: Set<String> = []
         for line in recording.split(separator: "\n") {
             guard let (call, object) = Self.call(in: line), !Self.safe.contains(call) else {
@@ -91,16 +105,28 @@ struct FaultPlan {
             }
             counts[call, default: 0] += 1
             let key = "\(call) \(object)"
-            if places[key] == nil { steps.append((call, object)) }
+            if places[key] == nil { calls.append((call, object)) }
             places[key, default: []].append(counts[call] ?? 0)
         }
-        faults = steps.flatMap { step -> [Fault] in
+        faults = calls.flatMap { step -> [Fault] in
             let numbers = places["\(step.call) \(step.object)"] ?? []
             let ends = Set([numbers.first, numbers.last].compactMap { $0 }).sorted()
             return ends.flatMap { number in
                 Self.effects(of: step.call).map {
                     Fault(call: step.call, number: number, object: step.object, effect: $0)
                 }
+            }
+        }
+        // strace stops the daemon there; the directory is spoilt before it goes on.
+        var steps = faults.filter {
+            $0.effect == "signal=KILL" && $0.object.hasPrefix("/run/kdump-hotplugd")
+        }
+        if let first = faults.first { steps.insert(first, at: 0) }
+        spoilings = SpoiltDirectory.allCases.flatMap { directory in
+            steps.map {
+                Fault(
+                    call: $0.call, number: $0.number, object: $0.object, effect: "signal=STOP",
+                    spoils: directory)
             }
         }
         self.unknown = unknown

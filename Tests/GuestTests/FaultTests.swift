@@ -35,26 +35,26 @@ extension GuestTests {
             refresh: Refresh
         ) throws {
             let guest = try guest(
-                .v6_1, .watched(refresh == .patchForProgram ? .program : .kernel)
+                .v6_1, .loaded(refresh == .patchForProgram ? .program : .kernel)
             ) { $0.sharesMemory = true }
-            if refresh == .reload {
-                try guest.configureDaemon(patches: false)
-                try guest.startDaemon()
-                try guest.waitUntilOK()
-            }
+            try guest.separateStateDirectory()
+            if refresh == .reload { try guest.configureDaemon(patches: false) }
+            try guest.startDaemon()
+            try guest.waitUntilOK()
             let plan = FaultPlan(recording: try guest.recordedCalls())
             #expect(plan.unknown.isEmpty, "nobody has said how these can fail")
-            let stride = Self.isFull ? 1 : max(1, plan.faults.count / refresh.sample)
-            let chosen =
-                Self.wanted.map { name in plan.faults.filter { $0.description.contains(name) } }
-                ?? Swift.stride(from: stride / 2, to: plan.faults.count, by: stride)
-                .map { plan.faults[$0] }
-            print("[fault] \(refresh.rawValue): \(chosen.count) of \(plan.faults.count) faults")
-            var unmet = 0
+            let chosen = Self.chosen(plan.faults, refresh.sample) + Self.chosen(plan.spoilings, 2)
+            print(
+                "[fault] \(refresh.rawValue): \(chosen.count) of",
+                "\(plan.faults.count + plan.spoilings.count) faults")
+            var results: [(kind: String, outcome: Outcome)] = []
             for fault in chosen {
                 let result = try outcome(of: fault, on: guest)
-                if result.isMet { print("[fault] \(fault): \(result.words)") } else { unmet += 1 }
+                results.append((fault.kind, result))
+                if result.isMet { print("[fault] \(fault): \(result)") }
             }
+            try note(results, of: refresh)
+            let unmet = results.count { !$0.outcome.isMet }
             // The last calls of the recording need not be made each time: how often the daemon looks
             // depends on how long the kernel takes.
             #expect(unmet * 4 <= chosen.count, "\(unmet) of \(chosen.count) faults not met")
@@ -65,6 +65,14 @@ extension GuestTests {
             let dump = try crash(guest, looking: marks)
             #expect(dump.memory.aboveLegacy == memory)
             #expect(dump.marks.intact == marks.pages)
+        }
+
+        /// Those that are tried, of these; an ordinary run tries so many, spread evenly.
+        private static func chosen(_ faults: [Fault], _ sample: Int) -> [Fault] {
+            if let wanted { return faults.filter { $0.description.contains(wanted) } }
+            if isFull { return faults }
+            let stride = max(1, faults.count / sample)
+            return Swift.stride(from: stride / 2, to: faults.count, by: stride).map { faults[$0] }
         }
 
         /// The next look finds just what was told before that one, and must be told all the same: what
@@ -82,12 +90,41 @@ extension GuestTests {
             try guest.waitUntilOK()
         }
 
+        /// What came of one fault.
+        private struct Outcome: CustomStringConvertible {
+            /// Whether the daemon has met it.
+            let isMet: Bool
+            /// How long after the hotplug the image was right, in seconds of this machine's clock.
+            let seconds: Double
+            /// What the probe said last before that, if it was asked too early.
+            let before: String?
+
+            var description: String {
+                let rounded = (seconds * 10).rounded() / 10
+                return "right after \(rounded) s\(before.map { "; before: \($0)" } ?? "")"
+            }
+        }
+
+        /// Adds what came of them to the table for the documents.
+        private func note(
+            _ results: [(kind: String, outcome: Outcome)], of refresh: Refresh
+        ) throws {
+            let kinds = Dictionary(grouping: results, by: \.kind)
+            for (kind, results) in kinds.sorted(by: { $0.key < $1.key }) {
+                let met = results.filter(\.outcome.isMet)
+                let seconds = met.map(\.outcome.seconds).sorted()
+                guard let slowest = seconds.last else { continue }
+                try ResultTable(variable: "KDUMP_HOTPLUGD_FAULTS_TABLE").add(
+                    "\(refresh.rawValue),\(kind),\(results.count),\(met.count),"
+                        + "\(seconds[seconds.count / 2]),\(slowest)")
+            }
+        }
+
         /// Plugs a DIMM, with the fault, and waits until all is right again; and plugs it out.
-        private func outcome(
-            of fault: Fault, on guest: Machine
-        ) throws -> (isMet: Bool, words: String) {
+        private func outcome(of fault: Fault, on guest: Machine) throws -> Outcome {
             try guest.prepare(fault)
             let begin = ContinuousClock.now
+            if let directory = fault.spoils { try guest.spoil(directory) }
             try guest.hotAdd(megabytes: 128, id: "dimm")
             let memory = try guest.memoryToDump()
             var wrong: String?
@@ -108,14 +145,13 @@ extension GuestTests {
             }
             let seconds = begin.duration(to: .now).inSeconds
             // The recorded calls end when the daemon has told; the fault may be one of the last.
-            try guest.waitUntilOK()
+            if fault.spoils == nil { try guest.waitUntilOK() } else { try guest.waitUntilSpoilt() }
             let last = try Sight(of: guest, memory)
             #expect(last.isRight, "\(fault): \(last.summary)")
             let isMet = try guest.endFault()
             try guest.hotRemove("dimm")
             try guest.waitUntilOK()
-            let rounded = (seconds * 10).rounded() / 10
-            return (isMet, "right after \(rounded) s\(wrong.map { "; before: \($0)" } ?? "")")
+            return Outcome(isMet: isMet, seconds: seconds, before: wrong)
         }
 
         /// What the probe says of the image, and what there is, at nearly the same moment.
@@ -156,7 +192,8 @@ extension Machine {
         // A daemon that was killed often would leave the image alone; that is tested elsewhere.
         try expect(
             """
-            rm -f /run/kdump-hotplugd/crashes.json; systemctl reset-failed kdump-hotplugd || true
+            rm -f /run/spoilt /run/kdump-hotplugd/crashes.json
+            systemctl reset-failed kdump-hotplugd || true
             """)
         try trace(
             "-e trace=\(fault.call) -e inject=\(fault.call):\(fault.effect):when=\(fault.number)")
@@ -165,8 +202,17 @@ extension Machine {
     /// Whether the daemon has met it; what it is made with is gone then.
     fileprivate func endFault() throws(GuestError) -> Bool {
         try expect(
-            "pkill -x strace; while pgrep -x strace >/dev/null; do sleep 0.05; done; true")
-        return try run("grep -q -e INJECTED -e 'killed by SIGKILL' /run/strace").status == 0
+            """
+            pkill -x strace; while pgrep -x strace >/dev/null; do sleep 0.05; done
+            systemctl kill --kill-whom=main --signal=CONT kdump-hotplugd
+            """)
+        try makeDirectoryUsable()
+        return try run(
+            """
+            grep -q INJECTED /run/strace || grep -q 'killed by SIGKILL' /run/strace || \
+            test -e /run/spoilt
+            """
+        ).status == 0
     }
 
     /// Has strace watch the daemon.

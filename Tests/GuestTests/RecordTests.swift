@@ -12,12 +12,7 @@ extension GuestTests {
 
         @Test func `on 6.1 a full run directory leaves nobody with an old OK`() throws {
             let guest = try guest(.v6_1, .loaded(.kernel))
-            // A file system of its own, so that nobody else makes room in it.
-            try guest.expect(
-                """
-                mkdir -p /run/kdump-hotplugd
-                mount -t tmpfs -o size=64k,mode=755 tmpfs /run/kdump-hotplugd
-                """)
+            try guest.separateStateDirectory()
             try guest.startDaemon()
             try guest.waitUntilOK()
             #expect(try usersCheck(guest).status == 0)

@@ -54,6 +54,16 @@ extension Machine {
             """)
     }
 
+    /// Gives the daemon's directory in /run a small file system of its own, so that nobody else makes
+    /// room in it; to be called before it is started.
+    package func separateStateDirectory() throws(GuestError) {
+        try expect(
+            """
+            mkdir -p /run/kdump-hotplugd
+            mount -t tmpfs -o size=256k,mode=755 tmpfs /run/kdump-hotplugd
+            """)
+    }
+
     /// Starts the daemon, again if it runs, and returns when it has said that it is ready.
     package func startDaemon() throws(GuestError) {
         try expect("systemctl restart kdump-hotplugd")
