@@ -25,6 +25,9 @@ struct Fault: Hashable, CustomStringConvertible {
         }
     }
 
+    /// The same without the number of the call.
+    var name: String { "\(call) \(object): \(spoils?.rawValue ?? effect)" }
+
     var description: String {
         "\(call) \(number)\(object.isEmpty ? "" : " \(object)"): \(spoils?.rawValue ?? effect)"
     }

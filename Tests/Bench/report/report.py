@@ -181,12 +181,23 @@ def chaos(directory):
         body) + "\n" if body else ""
 
 
+def faults(directory):
+    """What became of refreshes in which one call failed; several lines count parts of the same."""
+    body = []
+    for (refresh, fault), lines in grouped(figures.rows(directory, "faults"), "refresh", "fault").items():
+        body.append([refresh, fault, *(sum(int(line[key]) for line in lines) for key in ("tried", "met")),
+                     f'{max(float(line["slowest"]) for line in lines):.1f}'])
+    return texts.FAULTS + figures.table(
+        ["refresh", "what goes wrong", "faults", "met", "the last was right after, s"],
+        sorted(body)) + "\n" if body else ""
+
+
 def main():
     directory = sys.argv[1].rstrip("/")
     name = os.path.basename(directory)
     parts = [part for part in PARTS if figures.rows(directory, part)]
     occasions = {}
-    others = [part for part in ("size", "chaos") if figures.rows(directory, part)]
+    others = [part for part in ("size", "chaos", "faults") if figures.rows(directory, part)]
     for part in parts + others:
         occasions.setdefault(figures.occasion(directory, part), []).append(part)
     page = texts.HEAD.format(
@@ -200,8 +211,8 @@ def main():
         page += "![every refresh](benchmarks/windows.svg)\n\n"
     if figures.rows(directory, "elsewhere"):
         page += texts.ELSEWHERE + windows(directory, "elsewhere")
-    page += storms(directory) + chaos(directory) + growth(directory)
-    page += profile(directory) + versions(directory) + rest(directory) + size(directory)
+    page += storms(directory) + chaos(directory) + faults(directory)
+    page += growth(directory) + profile(directory) + versions(directory) + rest(directory) + size(directory)
     with open(f"{directory}.md", "w") as file:
         file.write(page)
 

@@ -110,3 +110,14 @@ image is loaded by each of `kexec -s`, `kexec -c` and kdump-tools in turn, excep
 loader of its own. Each peer has the first fifth of the daemon's storms.
 
 """
+
+FAULTS = """## One call that fails
+
+`make faults` measures it, on 6.1. It records the daemon's system calls while a DIMM is added, and then adds
+one again and again; each time one call fails in one way that its manual page names, a read ends early, or
+the daemon is killed there; or its directory in /run becomes full or read-only from there on. *Met*: the
+daemon made that call again. *Right after*: the longest time from the hotplug until the image was right and
+`--check` said so, under strace. Until then no check called an image right that was not, for longer than a
+second, and in the end each image was right.
+
+"""
