@@ -18,10 +18,6 @@ from pathlib import Path
 BUILD = Path(".build/fuzz")
 SMALL = BUILD / "small"
 SOURCES = sorted(str(path) for path in Path("Sources/Engine").rglob("*.swift"))
-FLAGS = ("-parse-as-library -swift-version 6 -enable-upcoming-feature ExistentialAny "
-         "-enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility "
-         "-strict-memory-safety -package-name kdump-hotplugd -module-name Fuzz -use-ld=lld "
-         "-I Sources/CKexec -I Sources/COpenSSL").split()
 
 HEAD = """# Fuzzing
 
@@ -66,7 +62,7 @@ def coverage(targets):
     """The lines of each file that the small corpora reach."""
     program, profiles = BUILD / "covered", []
     run("swiftc", "-Onone", "-wmo", "-sanitize=fuzzer", "-profile-generate", "-profile-coverage-mapping",
-        *FLAGS, *SOURCES, "Tests/Fuzz/Fuzz.swift", "-o", program)
+        "@Tests/Fuzz/flags.rsp", *SOURCES, "Tests/Fuzz/Fuzz.swift", "-o", program)
     for target in targets:
         profiles.append(str(BUILD / f"{target}.profraw"))
         run(program, "-runs=0", SMALL / target, FUZZ_TARGET=target, LLVM_PROFILE_FILE=profiles[-1])

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Fuzzes every parser for a bounded time: run.sh [SECONDS-EACH [TARGET...]], 60 s each by default; or,
-# with FUZZ_RUNS=N, until each has had N inputs.
+# Fuzzes every parser for a bounded time: run.sh [SECONDS-EACH [TARGET...]], 60 s each by default.
 #
 # It begins with Tests/Fuzz/corpus.tar.xz, what earlier runs have learnt. What this one learns stays in
 # .build/fuzz/corpus, so that the next one begins where it ended; an input that crashes a parser stays in
@@ -17,19 +16,15 @@ targets=("$@")
 build=.build/fuzz
 program=$build/fuzz
 limit=-max_total_time=$seconds
-[[ -z ${FUZZ_RUNS:-} ]] || limit=-runs=$FUZZ_RUNS
 # A crash must end the process, not wait for somebody to look at it.
 export SWIFT_BACKTRACE=enable=no
 
 mkdir -p "$build/crashes"
 mapfile -t sources < <(find Sources/Engine -name '*.swift' | sort)
-newest=$(find "${sources[@]}" Tests/Fuzz -name '*.s[wh]*' -newer "$program" -print -quit 2>/dev/null || echo none)
+newest=$(find "${sources[@]}" Tests/Fuzz \( -name '*.s[wh]*' -o -name '*.rsp' \) -newer "$program" -print -quit 2>/dev/null || echo none)
 if [[ ! -x $program || -n $newest ]]; then
-    swiftc -O -wmo -sanitize=fuzzer,address -parse-as-library -swift-version 6 \
-        -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault \
-        -enable-upcoming-feature MemberImportVisibility -strict-memory-safety \
-        -package-name kdump-hotplugd -module-name Fuzz -use-ld=lld \
-        -I Sources/CKexec -I Sources/COpenSSL "${sources[@]}" Tests/Fuzz/Fuzz.swift -o "$program"
+    swiftc -O -wmo -sanitize=fuzzer,address @Tests/Fuzz/flags.rsp "${sources[@]}" Tests/Fuzz/Fuzz.swift \
+        -o "$program"
 fi
 
 # The first inputs: what earlier runs have learnt, real ones, and this machine's own files.
@@ -46,16 +41,31 @@ seed() {
     [[ ! -d Tests/Fuzz/seeds/$1 ]] || cp Tests/Fuzz/seeds/"$1"/* "$corpus/"
 }
 
-status=0
-for target in "${targets[@]}"; do
-    seed "$target"
-    printf '[fuzz] %s: %s\n' "$target" "$limit"
-    FUZZ_TARGET=$target "$program" "$build/corpus/$target" "$limit" \
+# Fuzzes one parser.
+fuzz() {
+    seed "$1"
+    if ! FUZZ_TARGET=$1 "$program" "$build/corpus/$1" "$limit" \
         -max_len=8192 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 \
-        -artifact_prefix="$build/crashes/$target-" >"$build/$target.log" 2>&1 || {
-        status=1
-        tail -20 "$build/$target.log"
-    }
-    grep -h 'stat::number_of_executed_units' "$build/$target.log" || true
+        -artifact_prefix="$build/crashes/$1-" >"$build/$1.log" 2>&1; then
+        tail -20 "$build/$1.log"
+        return 1
+    fi
+    printf '[fuzz] %s: %s inputs\n' "$1" \
+        "$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$1.log")"
+}
+
+# As many at a time as there are processors.
+processors=$(nproc)
+running=0
+status=0
+reap() {
+    wait -n || status=1
+    running=$((running - 1))
+}
+for target in "${targets[@]}"; do
+    ((running < processors)) || reap
+    fuzz "$target" &
+    running=$((running + 1))
 done
+while ((running)); do reap; done
 exit "$status"
