@@ -25,7 +25,13 @@ struct Fault: Hashable, CustomStringConvertible {
         }
     }
 
-    /// The same without the number of the call.
+    /// How strace(1) is told of it.
+    var options: String {
+        let path = spoils != nil && !object.isEmpty ? "-P \(object) " : ""
+        return "\(path)-e trace=\(call) -e inject=\(call):\(effect):when=\(number)"
+    }
+
+    /// What it is called, without the number of the call.
     var name: String { "\(call) \(object): \(spoils?.rawValue ?? effect)" }
 
     var description: String {
@@ -120,15 +126,18 @@ struct FaultPlan {
                 }
             }
         }
-        // strace stops the daemon there; the directory is spoilt before it goes on.
+        // strace stops the daemon at the first such call on that file; the directory is spoilt before it
+        // goes on.
         var steps = faults.filter {
             $0.effect == "signal=KILL" && $0.object.hasPrefix("/run/kdump-hotplugd")
         }
-        if let first = faults.first { steps.insert(first, at: 0) }
+        steps = steps.reduce(into: []) { firsts, step in
+            if !firsts.contains(where: { $0.name == step.name }) { firsts.append(step) }
+        }
         spoilings = SpoiltDirectory.allCases.flatMap { directory in
             steps.map {
                 Fault(
-                    call: $0.call, number: $0.number, object: $0.object, effect: "signal=STOP",
+                    call: $0.call, number: 1, object: $0.object, effect: "signal=STOP",
                     spoils: directory)
             }
         }

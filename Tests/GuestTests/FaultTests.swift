@@ -216,8 +216,7 @@ extension Machine {
             rm -f /run/spoilt /run/kdump-hotplugd/crashes.json
             systemctl reset-failed kdump-hotplugd || true
             """)
-        try trace(
-            "-e trace=\(fault.call) -e inject=\(fault.call):\(fault.effect):when=\(fault.number)")
+        try trace(fault.options)
     }
 
     /// Whether the daemon has met it; what it is made with is gone then.

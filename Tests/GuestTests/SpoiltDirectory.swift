@@ -42,7 +42,10 @@ extension Machine {
     /// Waits until the daemon goes on in a spoilt directory, or has told all without that step.
     func waitUntilSpoilt() throws(GuestError) {
         try waitUntil(
-            "[ -e /run/spoilt -o /run/kdump-hotplugd/state.json -nt /run/begun ] && sleep 1")
+            """
+            { cd /run/kdump-hotplugd && { [ -e /run/spoilt ] || { [ state.json -nt /run/begun ] && \
+            grep -q '"verdict":"OK"' state.json; }; } && sleep 1; }
+            """)
     }
 
     /// Ends what spoils the directory, and makes it as it was.
