@@ -63,8 +63,8 @@ extension GuestTests {
         /// Added to a guest's command line, has a kernel that finds no image to start say on its console
         /// who held the kexec lock.
         ///
-        /// The probes are set at boot: to write them into the code of a kernel that runs on two CPUs is
-        /// what a guest in a hundred has hung in.
+        /// The probes are set at boot. Setting them in a running kernel has hung one guest in a hundred
+        /// (QEMU 7.2).
         private static let recordsHolders: String = {
             let functions = [
                 "do_kexec_load", "__do_sys_kexec_file_load", "crash_handle_hotplug_event",
@@ -88,9 +88,7 @@ extension GuestTests {
             #expect(mine.locked <= max(1, count / 20), "the lock is held too long")
             // Of one or two crashes none need be complete: a storm has moments in which none could be.
             guard count >= 20 else { return }
-            // Under emulation a patch takes 2 to 7 ms. In the longer storms some thirty of them use up
-            // what the floor of protection allows in ten seconds, and the last changes go unfollowed.
-            #expect(mine.complete * 3 >= count * 2, "\(mine.complete) of \(count) complete")
+            #expect(mine.complete * 10 >= count * 9, "\(mine.complete) of \(count) complete")
             for peer in Follower.peers(on: kernel) {
                 let theirs = try outcomes(kernel, count / 5, peer)
                 guard peer == .nobody else { continue }
