@@ -155,7 +155,7 @@ faults: payload ## Fail every system call of a refresh in every way it can fail,
 	sed "1i # $(OCCASION)" .build/faults.csv >docs/benchmarks/faults.csv
 	Tests/Bench/report/report.py docs/benchmarks
 
-chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and a fifth of that with each peer: an hour and a quarter
+chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and a fifth of that with each peer: about an hour and a quarter
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --build-tests
 	mkdir -p .build && echo kernel,way,crashes,captured,complete,locked >.build/chaos.csv
@@ -189,8 +189,8 @@ test-fuzz: dependencies
 fuzz: dependencies ## Fuzz every parser for a minute each: about six minutes
 	Tests/Fuzz/run.sh 60
 
-# Parsers take between one thousand and thirty thousand inputs a second.
-fuzz-long: dependencies ## Fuzz every parser for ten minutes, a hundred million inputs in all, and write docs/fuzzing.md: about an hour
+# On one processor parsers take 200 to 38,000 inputs a second, the device tree's the fewest.
+fuzz-long: dependencies ## Fuzz every parser for ten minutes, about a hundred million inputs in all, and write docs/fuzzing.md: about an hour
 	rm -rf .build/fuzz/crashes
 	Tests/Fuzz/run.sh 600
 	Tests/Fuzz/report.py

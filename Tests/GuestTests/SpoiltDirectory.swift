@@ -2,7 +2,7 @@
 
 import Guest
 
-/// What becomes, really, of the directory in /run that the daemon writes to, at one step of the daemon.
+/// How the directory in /run that the daemon writes to is spoilt, at one step of the daemon.
 ///
 /// strace(1) stops the daemon at the step; a process in the guest spoils the directory meanwhile and
 /// lets the daemon go on. Which steps there are says ``FaultPlan``.

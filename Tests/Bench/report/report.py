@@ -188,7 +188,7 @@ def faults(directory):
         body.append([refresh, fault, *(sum(int(line[key]) for line in lines) for key in ("tried", "met")),
                      f'{max(float(line["slowest"]) for line in lines):.1f}'])
     return texts.FAULTS + figures.table(
-        ["refresh", "what goes wrong", "faults", "met", "the last was right after, s"],
+        ["refresh", "what goes wrong", "faults", "met", "right after, s"],
         sorted(body)) + "\n" if body else ""
 
 
