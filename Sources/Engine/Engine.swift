@@ -16,7 +16,7 @@ package struct Engine {
     /// reconciliation does not chase a machine that keeps changing.
     private static let mostRounds = 4
 
-    /// How long a kernel that updates the image itself may leave it stale, in microseconds.
+    /// How long a kernel that updates the image itself may leave something out, in microseconds.
     ///
     /// It updates the image before memory counts as online and before it sends the event
     /// (mm/memory_hotplug.c, `online_pages`; drivers/base/core.c, `device_online`), so there is hardly

@@ -37,7 +37,7 @@ package struct Observation: Equatable {
     package var expectsImage = false
     /// How long every look has found the image stale, in microseconds.
     package var staleFor: UInt64 = 0
-    /// How long a kernel that updates the image itself may leave it stale, in microseconds.
+    /// How long a kernel that updates the image itself may leave something out, in microseconds.
     package var grace: UInt64 = 0
 
     /// The reserved range that an image is loaded into; `nil` if there is none.

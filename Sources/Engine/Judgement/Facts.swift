@@ -39,6 +39,6 @@ package struct Facts {
     package var keepsUp: Bool?
     /// How long every look has found the image stale, in microseconds.
     package var staleFor: UInt64 = 0
-    /// How long a kernel that updates the image itself may leave it stale, in microseconds.
+    /// How long a kernel that updates the image itself may leave something out, in microseconds.
     package var grace: UInt64 = 0
 }

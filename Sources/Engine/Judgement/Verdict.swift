@@ -63,7 +63,10 @@ extension Verdict {
             let lacks = facts.lacks.filter { $0.urgency == .now }.map(\.need)
             return lacks.isEmpty ? .current : .missingParameter(lacks)
         }
-        let isExpected = facts.keepsUp == true && facts.staleFor < facts.grace
+        // A kernel updates the image when memory goes offline, and lets go of it later without another
+        // update (mm/memory_hotplug.c, `try_remove_memory`). What it lists then is for us to take out.
+        let isExpected =
+            facts.keepsUp == true && coverage.losesAnything && facts.staleFor < facts.grace
         return isExpected ? .waiting(coverage) : .stale(coverage)
     }
 

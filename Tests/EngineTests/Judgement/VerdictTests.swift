@@ -133,6 +133,10 @@ import Testing
             Row(.stale(lossy), free: seen.subtracting([.kernel, .age])) {
                 ($0.coverage, $0.keepsUp, $0.staleFor) = (.known(lossy), true, 1_000)
             },
+            // No kernel takes out later what is gone.
+            Row(.stale(ghostly), free: seen.subtracting([.kernel, .age])) {
+                ($0.coverage, $0.keepsUp, $0.staleFor) = (.known(ghostly), true, 0)
+            },
             Row(.stale(ghostly), free: seen.subtracting([.kernel])) {
                 ($0.coverage, $0.keepsUp) = (.known(ghostly), false)
             },
