@@ -200,9 +200,12 @@ extension Engine {
     ///
     /// It is asked at each event of a burst. What shows neither in the memory map nor in the list of CPUs,
     /// such as an image that another program has loaded, is found by the look at the end of the burst.
-    package var seesNothingNew: Bool {
-        guard let matched, let now = LiveView.fingerprint(below: root) else { return false }
-        return now.holdsAll(of: matched)
+    package mutating func seesNothingNew() -> Bool {
+        guard let matched, let now = LiveView.fingerprint(below: root)?.following(matched)
+        else { return false }
+        if now.awaited == 0 { passage.settle() }
+        self.matched = now
+        return true
     }
 
     /// Asks the kernel's memory for the ranges of `crashkernel=…,cma`, once a boot.

@@ -232,7 +232,7 @@ final class Daemon {
         case nil: break
         case (.silence, _)?: reconcile(.hotplug)
         case (.event, let since)?:
-            if !engine.seesNothingNew { reconcile(.event, since: since) }
+            if !engine.seesNothingNew() { reconcile(.event, since: since) }
             looks.spent(ProcessorClock.microseconds() - used, at: loop.now)
         }
         if let due = looks.due { set(alarms?.events, at: due) }

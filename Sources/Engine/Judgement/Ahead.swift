@@ -31,11 +31,16 @@ package struct Ahead: Hashable {
 /// Both are RAM without blocks. What leaves had blocks before.
 struct Passage: Equatable {
     private var settled = AddressRanges()
+    private var ram = AddressRanges()
 
     /// Notes the RAM that there is and which of it is in no block; returns what is leaving.
     mutating func leaving(_ ram: AddressRanges, absent: AddressRanges) -> AddressRanges {
         let leaving = absent.intersection(settled).intersection(ram)
         settled = settled.union(ram.subtracting(absent)).intersection(ram)
+        self.ram = ram
         return leaving
     }
+
+    /// Notes that by now all RAM of that moment is in blocks.
+    mutating func settle() { settled = ram }
 }

@@ -12,7 +12,7 @@
 package struct Looks: Equatable {
     /// What makes a look due.
     package enum Occasion {
-        /// An event came, and more may follow.
+        /// An event came, or what it announced may only have come by now; and more may follow.
         case event
         /// No event has come for a while, or the storm has lasted long enough to be taken stock of.
         case silence
@@ -38,11 +38,23 @@ package struct Looks: Equatable {
     /// How long without an event counts as silence, if only one load is left until the next boot.
     private static let calm: UInt64 = 1_000_000
 
+    /// How long after a look the next one comes at least, if no event calls for it, in microseconds.
+    ///
+    /// The kernel says that a block goes before its folder is gone (drivers/base/core.c, `device_del`), and
+    /// lets go of the RAM after that, without a word. That takes 1 to 50 ms under emulation, and less on
+    /// real machines; a check that finds nothing new takes 1 ms, or a tenth of that.
+    private static let pause: UInt64 = 10_000
+
+    /// What has not been looked for: since when it may have happened, and when to look.
+    private struct Wait: Equatable {
+        let since: UInt64
+        let due: UInt64
+    }
+
     /// Whether the next load is the last until the next boot: what comes after it is lost.
     package var isLastLoad = false
     private let quiet: UInt64
-    /// The first event that has not been looked for.
-    private var waiting: UInt64?
+    private var waiting: Wait?
     /// When events began that have not been taken stock of, and when the last one was.
     private var burst: (first: UInt64, last: UInt64)?
     /// CPU time that is saved up, or owed if negative, and when that was counted.
@@ -55,7 +67,7 @@ package struct Looks: Equatable {
 
     /// Notes an event and returns when to look if no more events come.
     package mutating func event(at now: UInt64) -> UInt64 {
-        waiting = waiting ?? now
+        if (waiting?.due ?? .max) > now { waiting = Wait(since: now, due: now) }
         burst = (burst?.first ?? now, now)
         return due ?? now
     }
@@ -64,17 +76,20 @@ package struct Looks: Equatable {
     package var due: UInt64? {
         guard let silence else { return nil }
         guard let waiting else { return silence }
-        return min(max(waiting, affordable), silence)
+        return min(max(waiting.due, affordable), silence)
     }
 
     /// If a look is due at `now`, counts all events so far as looked for; returns why it is due, and
-    /// since when.
+    /// since when there has been something to see.
     package mutating func begin(at now: UInt64) -> (occasion: Occasion, since: UInt64)? {
-        guard let due, let silence, now >= due else { return nil }
-        let since = waiting ?? now
-        waiting = nil
-        guard now >= silence else { return (.event, since) }
-        burst = nil
+        guard let due, let silence, let last = burst?.last, now >= due else { return nil }
+        let since = waiting?.since ?? now
+        guard now >= silence else {
+            // Twice as long after the last event, and so on until silence.
+            waiting = Wait(since: now, due: now + max(Looks.pause, now - min(now, last)))
+            return (.event, since)
+        }
+        (waiting, burst) = (nil, nil)
         return (.silence, since)
     }
 

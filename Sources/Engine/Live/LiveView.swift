@@ -24,15 +24,30 @@ package struct LiveView: Equatable {
         /// Of the memory map and the present CPUs.
         private let digest: Int
         /// How many memory blocks there are, or something that grows and shrinks with them.
-        private let blocks: UInt64
+        private var blocks: UInt64
+        /// How many more there are once all RAM that is listed has its blocks; `.max` if that is not known.
+        private(set) var awaited: UInt64 = .max
 
         fileprivate init(_ files: [[UInt8]], blocks: UInt64) {
             (digest, self.blocks) = (files.hashValue, blocks)
         }
 
-        /// Whether nothing has changed since `earlier`, except that blocks have come.
-        func holdsAll(of earlier: Fingerprint) -> Bool {
-            digest == earlier.digest && blocks >= earlier.blocks
+        /// The same as `earlier` if nothing has changed since, except that blocks have come; `nil` if
+        /// more has.
+        func following(_ earlier: Fingerprint) -> Fingerprint? {
+            guard digest == earlier.digest, blocks >= earlier.blocks else { return nil }
+            var next = earlier
+            next.blocks = blocks
+            if earlier.awaited < .max {
+                next.awaited = earlier.awaited - min(earlier.awaited, blocks - earlier.blocks)
+            }
+            return next
+        }
+
+        /// Notes which RAM has no blocks, unless some have come or gone while they were counted.
+        fileprivate mutating func note(absent: AddressRanges, in all: MemoryBlocks?, now: UInt64) {
+            guard let all, now == blocks else { return }
+            awaited = all.count(touching: absent)
         }
     }
 
@@ -69,13 +84,13 @@ package struct LiveView: Equatable {
             try LiveView.contiguousReserve(below: root, untoldReserve)
         }
         mayPass = isMoving || reading.mayPass
-        self.fingerprint = fingerprint
         switch (map, reserved, present, contiguous) {
         case (.known(let map), .known(let reserved), .known(let present), .known(let contiguous)):
             let cpus = notes.value?.cpus(among: present) ?? present
             // Blocks that cannot be asked are taken for settled: the next look is never far.
-            absent =
-                (try? MemoryBlocks(below: root))?.absent(in: map.systemRAM) ?? AddressRanges()
+            let blocks = try? MemoryBlocks(below: root)
+            absent = blocks?.absent(in: map.systemRAM) ?? AddressRanges()
+            fingerprint?.note(absent: absent, in: blocks, now: MemoryBlocks.links(below: root))
             isUnsettled = !absent.isEmpty || cpus != present
             let excluded = AddressRanges(reserved).union(contiguous)
                 .union(architecture.ramOutsideDumps)
@@ -85,6 +100,7 @@ package struct LiveView: Equatable {
             (isUnsettled, absent) = (false, AddressRanges())
             system = .unknown(because: reason)
         }
+        self.fingerprint = fingerprint
     }
 
     /// Takes the fingerprint of the machine below `root`; `nil` if it cannot be read.
