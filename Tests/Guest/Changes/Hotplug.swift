@@ -113,6 +113,11 @@ extension Machine {
         _ id: String, within time: Duration = patience
     ) throws(GuestError) {
         try control("device_del", ["id": id])
+        try waitUntilUnplugged(id, within: time)
+    }
+
+    /// Waits until the guest has let go of a device that it was asked for.
+    func waitUntilUnplugged(_ id: String, within time: Duration) throws(GuestError) {
         let event: MachineProtocol.Event
         do {
             event = try machineProtocol.event(within: time) {

@@ -36,13 +36,13 @@ extension Machine {
     package func change(by order: [(change: MachineChange, pause: Double)], megabytes: Int) {
         var plugged: Set<Int> = []
         var processor = RandomProcessor(socket: settings.processors)
-        for (change, pause) in order where !console.contains("last words: ") {
+        for (change, pause) in order where !hasCrashed {
             Thread.sleep(forTimeInterval: pause)
             switch change {
             case .dimm(let number):
                 let id = "dimm-\(number)"
                 if plugged.contains(number) {
-                    guard (try? unplug(id, within: .seconds(5))) != nil,
+                    guard plugOut(id),
                         (try? control("object-del", ["id": "backend-\(id)"])) != nil
                     else { continue }
                     plugged.remove(number)
@@ -55,6 +55,24 @@ extension Machine {
                 processor.change(in: self)
             }
         }
+    }
+
+    private var hasCrashed: Bool { console.contains("last words: ") }
+
+    /// Asks for a device back, and waits for it: five seconds at most, and not longer than to the crash.
+    private func plugOut(_ id: String) -> Bool {
+        guard (try? control("device_del", ["id": id])) != nil else { return false }
+        for _ in 0..<20 where !hasCrashed {
+            do {
+                try waitUntilUnplugged(id, within: .milliseconds(250))
+                return true
+            } catch .timedOut {
+                continue
+            } catch {
+                return false
+            }
+        }
+        return false
     }
 
     /// The one CPU that comes and goes.
@@ -73,7 +91,7 @@ extension Machine {
             if isPlugged {
                 // A guest that does not let go of it now may do so later, and is not asked again.
                 guard !isRefused else { return }
-                isRefused = (try? guest.unplug("cpu-\(socket)", within: .seconds(5))) == nil
+                isRefused = !guest.plugOut("cpu-\(socket)")
                 isPlugged = isRefused
             } else if additions < Self.mostAdditions {
                 isPlugged = (try? guest.plugProcessor(socket: socket)) != nil
