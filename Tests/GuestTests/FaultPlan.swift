@@ -6,10 +6,11 @@ import Foundation
 struct Fault: Hashable, CustomStringConvertible {
     /// The name of the call.
     let call: String
-    /// Which of the daemon's calls of that name, counted from 1 at the hotplug.
+    /// The file that it works on; empty if it works on none.
+    let path: String
+    /// Which of the daemon's calls of that name on that file, counted from 1 at the hotplug; on no file,
+    /// which of all calls of that name.
     let number: Int
-    /// What it works on: the path of a file, with N for each number, or nothing.
-    let object: String
     /// What goes wrong, in the words of strace(1)'s option `inject`.
     let effect: String
     /// What becomes of the daemon's directory in /run after the call, if that is what goes wrong.
@@ -25,10 +26,25 @@ struct Fault: Hashable, CustomStringConvertible {
         }
     }
 
+    /// The file, with N for each number.
+    var object: String { Self.withoutNumbers(path) }
+
     /// How strace(1) is told of it.
     var options: String {
-        let path = spoils != nil && !object.isEmpty ? "-P \(object) " : ""
-        return "\(path)-e trace=\(call) -e inject=\(call):\(effect):when=\(number)"
+        let only = path.isEmpty ? "" : "-P \(path) "
+        return "\(only)-e trace=\(call) -e inject=\(call):\(effect):when=\(number)"
+    }
+
+    fileprivate static func withoutNumbers(_ path: String) -> String {
+        var result = ""
+        for character in path {
+            if !character.isNumber {
+                result.append(character)
+            } else if result.last != "N" {
+                result.append("N")
+            }
+        }
+        return result
     }
 
     /// What it is called, without the number of the call.
@@ -101,43 +117,44 @@ struct FaultPlan {
     /// first and the last go wrong.
     init(recording: String) {
         var counts: [String: Int] = [:]
-        var places: [String: [Int]] = [:]
-        var calls: [(call: String, object: String)] = []
+        var places: [String: [(path: String, number: Int)]] = [:]
+        var steps: [(call: String, key: String)] = []
         var unknown: Set<String> = []
         for line in recording.split(separator: "\n") {
-            guard let (call, object) = Self.call(in: line), !Self.safe.contains(call) else {
+            guard let (call, path) = Self.call(in: line), !Self.safe.contains(call) else {
                 continue
             }
             guard Self.errors[call] != nil else {
                 unknown.insert(call)
                 continue
             }
-            counts[call, default: 0] += 1
-            let key = "\(call) \(object)"
-            if places[key] == nil { calls.append((call, object)) }
-            places[key, default: []].append(counts[call] ?? 0)
+            // strace counts either those on one file or all.
+            for counted in Set([path, ""]) { counts["\(call) \(counted)", default: 0] += 1 }
+            let key = "\(call) \(Fault.withoutNumbers(path))"
+            if places[key] == nil { steps.append((call, key)) }
+            places[key, default: []].append((path, counts["\(call) \(path)"] ?? 0))
         }
-        faults = calls.flatMap { step -> [Fault] in
-            let numbers = places["\(step.call) \(step.object)"] ?? []
-            let ends = Set([numbers.first, numbers.last].compactMap { $0 }).sorted()
-            return ends.flatMap { number in
+        faults = steps.flatMap { step -> [Fault] in
+            let all = places[step.key] ?? []
+            return [all.prefix(1), all.dropFirst().suffix(1)].joined().flatMap { place in
                 Self.effects(of: step.call).map {
-                    Fault(call: step.call, number: number, object: step.object, effect: $0)
+                    Fault(
+                        call: step.call, path: place.path, number: place.number, effect: $0)
                 }
             }
         }
         // strace stops the daemon at the first such call on that file; the directory is spoilt before it
         // goes on.
-        var steps = faults.filter {
+        var writes = faults.filter {
             $0.effect == "signal=KILL" && $0.object.hasPrefix("/run/kdump-hotplugd")
         }
-        steps = steps.reduce(into: []) { firsts, step in
+        writes = writes.reduce(into: []) { firsts, step in
             if !firsts.contains(where: { $0.name == step.name }) { firsts.append(step) }
         }
         spoilings = SpoiltDirectory.allCases.flatMap { directory in
-            steps.map {
+            writes.map {
                 Fault(
-                    call: $0.call, number: 1, object: $0.object, effect: "signal=STOP",
+                    call: $0.call, path: $0.path, number: 1, effect: "signal=STOP",
                     spoils: directory)
             }
         }
@@ -150,36 +167,26 @@ struct FaultPlan {
     }
 
     /// The name of the call in a line, and what it works on.
-    private static func call(in line: Substring) -> (call: String, object: String)? {
+    private static func call(in line: Substring) -> (call: String, path: String)? {
         // With -f each line begins with the number of the thread.
         let text = line.drop { $0.isNumber || $0 == " " }
         guard let bracket = text.firstIndex(of: "(") else { return nil }
         let call = text[..<bracket]
         guard !call.isEmpty, call.allSatisfy({ $0.isLowercase || $0.isNumber || $0 == "_" })
         else { return nil }
-        return (String(call), object(in: text[bracket...]))
+        // strace does not look for a file among a socket's addresses.
+        let isSent = ["connect", "sendmsg", "sendto"].contains(call)
+        return (String(call), isSent ? "" : path(in: text[bracket...]))
     }
 
     /// The first path among the arguments: a string, else that of a descriptor.
-    private static func object(in arguments: Substring) -> String {
+    private static func path(in arguments: Substring) -> String {
         for (open, close) in [("\"/", "\""), ("</", ">")] {
             guard let start = arguments.range(of: open) else { continue }
             let path = arguments[arguments.index(after: start.lowerBound)...]
             guard let end = path.range(of: close) else { continue }
-            return withoutNumbers(path[..<end.lowerBound])
+            return String(path[..<end.lowerBound])
         }
         return ""
-    }
-
-    private static func withoutNumbers(_ path: Substring) -> String {
-        var result = ""
-        for character in path {
-            if !character.isNumber {
-                result.append(character)
-            } else if result.last != "N" {
-                result.append("N")
-            }
-        }
-        return result
     }
 }
