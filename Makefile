@@ -190,7 +190,7 @@ fuzz: dependencies ## Fuzz every parser for a minute each: about six minutes
 	Tests/Fuzz/run.sh 60
 
 # On one processor parsers take 200 to 38,000 inputs a second, the device tree's the fewest.
-fuzz-long: dependencies ## Fuzz every parser for ten minutes, about a hundred million inputs in all, and write docs/fuzzing.md: about an hour
+fuzz-long: dependencies ## Fuzz every parser for ten minutes, some fifty million inputs in all, and write docs/fuzzing.md: about an hour
 	rm -rf .build/fuzz/crashes
 	Tests/Fuzz/run.sh 600
 	Tests/Fuzz/report.py

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """After Tests/Fuzz/run.sh: makes a small corpus of what it learnt, Tests/Fuzz/corpus.tar.xz, and writes
-docs/fuzzing.md: how often each parser was tried, and which of its lines the corpus reaches.
+docs/fuzzing.md: how often each parser was tried, and which of its lines the corpus reaches. Each run adds
+a line to docs/fuzzing.csv, so that the page can say how much has been tried in all.
 
 The corpus keeps, for each parser, inputs that reach among them all that any did (libFuzzer's set cover).
 """
@@ -26,7 +27,8 @@ configuration says many inputs, made by libFuzzer under AddressSanitizer. A pars
 by taking more than ten seconds, by reading where it must not, or if a round trip does not come back
 as it went.
 
-Measured on {day}: {runs:,} inputs, {crashes} failures.
+Measured on {day}: {runs:,} inputs, {crashes} failures. With all runs before it
+([fuzzing.csv](fuzzing.csv)): {all_runs:,} inputs, {all_crashes} failures.
 
 | parser | inputs | inputs kept | bytes kept |
 |---|---|---|---|
@@ -79,6 +81,14 @@ def coverage(targets):
     return lines
 
 
+def total(runs, crashes):
+    """Adds this run to those before it, and returns the inputs and failures of all."""
+    with open("docs/fuzzing.csv", "a") as record:
+        record.write(f"{date.today()},{runs},{crashes}\n")
+    rows = [line.split(",") for line in Path("docs/fuzzing.csv").read_text().splitlines()[1:]]
+    return sum(int(row[1]) for row in rows), sum(int(row[2]) for row in rows)
+
+
 def main():
     targets = sorted(path.name for path in (BUILD / "corpus").iterdir())
     shutil.rmtree(SMALL, ignore_errors=True)
@@ -94,9 +104,12 @@ def main():
                     archive.addfile(member, content)
             else:
                 archive.addfile(member)
+    runs, crashes = sum(runs for runs, _ in counted), len(list((BUILD / "crashes").iterdir()))
+    files = "\n".join(coverage(targets))
+    all_runs, all_crashes = total(runs, crashes)
     Path("docs/fuzzing.md").write_text(HEAD.format(
-        day=date.today(), runs=sum(runs for runs, _ in counted), crashes=len(list((BUILD / "crashes").iterdir())),
-        parsers="\n".join(line for _, line in counted), files="\n".join(coverage(targets))))
+        day=date.today(), runs=runs, crashes=crashes, all_runs=all_runs, all_crashes=all_crashes,
+        parsers="\n".join(line for _, line in counted), files=files))
 
 
 main()
