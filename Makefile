@@ -189,8 +189,8 @@ test-fuzz: dependencies
 fuzz: dependencies ## Fuzz every parser for a minute each: about six minutes
 	Tests/Fuzz/run.sh 60
 
-# On one processor parsers take 200 to 38,000 inputs a second, the device tree's the fewest.
-fuzz-long: dependencies ## Fuzz every parser for ten minutes, some fifty million inputs in all, and write docs/fuzzing.md: about an hour
+# A parser takes 100 to 20,000 inputs a second, the device tree's the fewest, as long as guests run beside it.
+fuzz-long: dependencies ## Fuzz every parser for ten minutes, some forty million inputs in all, and write docs/fuzzing.md: about an hour
 	rm -rf .build/fuzz/crashes
 	Tests/Fuzz/run.sh 600
 	Tests/Fuzz/report.py

@@ -41,8 +41,8 @@ package struct Looks: Equatable {
     /// How long after a look the next one comes at least, if no event calls for it, in microseconds.
     ///
     /// The kernel says that a block goes before its folder is gone (drivers/base/core.c, `device_del`), and
-    /// lets go of the RAM after that, without a word. That takes 1 to 50 ms under emulation, and less on
-    /// real machines; a check that finds nothing new takes 1 ms, or a tenth of that.
+    /// lets go of the RAM after that, without a word. Under emulation that takes 1 to 55 ms, and a check
+    /// that finds nothing new 2 ms.
     private static let pause: UInt64 = 10_000
 
     /// What has not been looked for: since when it may have happened, and when to look.

@@ -47,7 +47,7 @@ package struct LiveView: Equatable {
         /// Notes which RAM has no blocks, unless some have come or gone while they were counted.
         fileprivate mutating func note(absent: AddressRanges, in all: MemoryBlocks?, now: UInt64) {
             guard let all, now == blocks else { return }
-            awaited = all.count(touching: absent)
+            awaited = all.count(for: absent)
         }
     }
 

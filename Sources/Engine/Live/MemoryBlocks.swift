@@ -37,9 +37,9 @@ package struct MemoryBlocks {
     /// It grows and shrinks with them (fs/kernfs/inode.c, `kernfs_refresh_inode`).
     static func links(below root: SystemRoot) -> UInt64 { root.links(to: folder) }
 
-    /// How many blocks lie in `ranges`, if each begins and ends with a block; more, if not.
-    func count(touching ranges: AddressRanges) -> UInt64 {
-        ranges.ranges.reduce(0) { $0 + ($1.byteCount + size - 1) / size }
+    /// How many blocks it takes to hold `ranges`, each range by itself.
+    func count(for ranges: AddressRanges) -> UInt64 {
+        ranges.ranges.reduce(0) { $0 + ($1.byteCount / size) + min(1, $1.byteCount % size) }
     }
 
     /// Returns the parts of `ranges` that are in no block: RAM that is being added or removed.

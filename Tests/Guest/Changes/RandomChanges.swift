@@ -42,7 +42,7 @@ extension Machine {
             case .dimm(let number):
                 let id = "dimm-\(number)"
                 if plugged.contains(number) {
-                    guard plugOut(id),
+                    guard unplugUnlessCrashed(id),
                         (try? control("object-del", ["id": "backend-\(id)"])) != nil
                     else { continue }
                     plugged.remove(number)
@@ -60,7 +60,7 @@ extension Machine {
     private var hasCrashed: Bool { console.contains("last words: ") }
 
     /// Asks for a device back, and waits for it: five seconds at most, and not longer than to the crash.
-    private func plugOut(_ id: String) -> Bool {
+    private func unplugUnlessCrashed(_ id: String) -> Bool {
         guard (try? control("device_del", ["id": id])) != nil else { return false }
         for _ in 0..<20 where !hasCrashed {
             do {
@@ -91,7 +91,7 @@ extension Machine {
             if isPlugged {
                 // A guest that does not let go of it now may do so later, and is not asked again.
                 guard !isRefused else { return }
-                isRefused = !guest.plugOut("cpu-\(socket)")
+                isRefused = !guest.unplugUnlessCrashed("cpu-\(socket)")
                 isPlugged = isRefused
             } else if additions < Self.mostAdditions {
                 isPlugged = (try? guest.plugProcessor(socket: socket)) != nil
