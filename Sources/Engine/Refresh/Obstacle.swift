@@ -136,3 +136,10 @@ extension Obstacle: CustomStringConvertible {
         }
     }
 }
+
+extension Result {
+    /// What prevents it; `nil` if nothing does.
+    var obstacle: Failure? {
+        if case .failure(let obstacle) = self { obstacle } else { nil }
+    }
+}
