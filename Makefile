@@ -135,9 +135,9 @@ test-files: power-payload arm64-payload ## Try kexec_file_load on POWER and arm6
 
 matrix: payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about two and a half hours
 	$(SWIFT) build --build-tests
-	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 KDUMP_HOTPLUGD_FILES=1 $(TEST) --filter GuestTests.AuditTests \
-	    --filter 'GuestTests.PatchTests.*in a row' --filter 'GuestTests.(Power|Arm)' \
-	    --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
+	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 KDUMP_HOTPLUGD_FILES=1 $(TEST) \
+	    --filter 'GuestTests.(AuditTests|PatchTests|LoaderTests|LockdownTests|CureTests|DropInTests)' \
+	    --filter 'GuestTests.(Power|Arm)' --filter 'GuestTests.(KeysTests|ContiguousReserveTests)'
 
 soak: payload ## Change 20 machines of each kernel at random and crash them: about an hour
 	$(SWIFT) build --build-tests

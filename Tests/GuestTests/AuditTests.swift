@@ -23,20 +23,26 @@ struct Cell: Sendable, CustomTestStringConvertible {
     /// Whether all there is to run shall run.
     static let isFull = ["all", "power", "arm64"].contains(wanted)
 
-    /// All of them, or in an ordinary run one for each pair of kernel and loader, with every change
-    /// among them; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
+    /// All of them, or in an ordinary run one for each change, with every kernel and every loader among
+    /// them; `KDUMP_HOTPLUGD_MATRIX=all` (make matrix) runs all.
     static var chosen: [Cell] {
         if wanted == "power" { return power }
         if wanted == "arm64" { return arm }
-        var cells: [Cell] = []
-        for kernel in Kernel.all {
-            for loading in Loading.onPC {
-                let all = Change.allCases
-                let changes = isFull ? all : [all[cells.count % all.count]]
-                cells += changes.map { Cell(kernel: kernel, loading: loading, change: $0) }
+        if !isFull {
+            return Change.allCases.enumerated().map { number, change in
+                let kernels = Kernel.all
+                let loadings = Loading.onPC
+                return Cell(
+                    kernel: kernels[number % kernels.count],
+                    // Shifted by one in each round of kernels.
+                    loading: loadings[(number + number / kernels.count) % loadings.count],
+                    change: change)
             }
         }
-        return isFull ? cells + power + arm : cells
+        let pc = GuestTests.PatchTests.Pair.all.flatMap { pair in
+            Change.allCases.map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
+        }
+        return pc + power + arm
     }
 
     private static var power: [Cell] {

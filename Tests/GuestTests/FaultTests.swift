@@ -26,8 +26,8 @@ extension GuestTests {
 
             /// How many faults an ordinary run tries, spread evenly; `make faults` tries all.
             ///
-            /// A reload takes seconds.
-            var sample: Int { self == .reload ? 4 : 8 }
+            /// Each takes some ten seconds.
+            var sample: Int { self == .patch ? 6 : 3 }
         }
 
         /// Some of the faults of a refresh, in a guest of their own; an ordinary run has one part.
@@ -66,7 +66,7 @@ extension GuestTests {
             #expect(plan.unknown.isEmpty, "nobody has said how these can fail")
             let chosen =
                 Self.chosen(plan.faults.filter(part.has), refresh.sample)
-                + Self.chosen(plan.spoilings.filter(part.has), 2)
+                + Self.chosen(plan.spoilings.filter(part.has), 1)
             print(
                 "[fault] \(part.testDescription): \(chosen.count) of",
                 "\(plan.faults.count + plan.spoilings.count) faults")

@@ -46,6 +46,7 @@ extension Machine {
         looking marks: Marks? = nil, within time: Duration = patience
     ) throws(GuestError) -> Vmcore {
         let begin = ContinuousClock.now
+        defer { Census.spent(on: .dumping, since: begin) }
         let deadline = Deadline(in: time)
         do {
             _ = try answer(.ready, by: deadline)

@@ -23,6 +23,7 @@ extension Machine {
     package func crashToDisk() throws(GuestError) -> WrittenDump {
         try refuseUnstartedCPUs()
         let begin = ContinuousClock.now
+        defer { Census.spent(on: .dumping, since: begin) }
         let before = console.count
         try agent.start("echo c >/proc/sysrq-trigger")
         // A whole Debian boots once more and writes all of its memory: more than anything else that is

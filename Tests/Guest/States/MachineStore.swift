@@ -28,7 +28,12 @@ package final class MachineStore: Sendable {
     package func machine(
         _ settings: MachineSettings, _ image: GuestImage, _ beginning: Beginning
     ) throws(GuestError) -> Machine {
-        try .resume(saved(settings, image, beginning), settings)
+        let begin = ContinuousClock.now
+        let saved = try saved(settings, image, beginning)
+        Census.spent(on: .saving, since: begin)
+        let resumption = ContinuousClock.now
+        defer { Census.spent(on: .resuming, since: resumption) }
+        return try .resume(saved, settings)
     }
 
     private func saved(
