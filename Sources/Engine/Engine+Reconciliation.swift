@@ -86,7 +86,8 @@ extension Engine {
         /// The load failed after the old image was dropped, and that was loaded again from reserved
         /// memory; why it failed. It is as wrong as before.
         case restored(String)
-        /// The machine has changed since the refresh: there is more to do.
+        /// The machine has changed since the refresh, or cannot be described because it is changing:
+        /// there is more to do.
         case stillMoving
         /// A refresh is needed and not yet worth what it costs while events keep coming.
         ///

@@ -29,6 +29,13 @@ package struct Engine {
     /// unprotected, and without this lock the kernel still admits only one load at a time.
     static let longestHold: UInt64 = 30_000_000
 
+    /// How long a machine that cannot be described is expected to be changing, in microseconds.
+    ///
+    /// A CPU that comes is in the kernel's lists before all of its files are there, and in the device tree
+    /// node by node. That takes a moment, and a second or two under emulation. A reload in between would be
+    /// made for the machine of that moment.
+    static let longestChange: UInt64 = 5_000_000
+
     let root: SystemRoot
     let source: ImageSource?
     let patches: Bool

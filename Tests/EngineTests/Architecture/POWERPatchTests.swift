@@ -208,6 +208,30 @@ import Testing
         #expect(unnamed.contains("does not name CPU 0-1"))
     }
 
+    /// A CPU that is coming is present before the device tree names it: no reload, until that lasts.
+    @Test func waitsForAMachineThatIsChanging() throws {
+        var machine = try POWERMachine(page: 4096)
+        let old = names(of: try machine.recorded())
+        machine.cores.append([Self.newCPU])
+        let recorded = try machine.recorded()
+        let node = try #require(names(of: recorded).subtracting(old).first)
+        try recorded.remove("/proc/device-tree/cpus/\(node)")
+        var engine = Engine(
+            root: recorded.root, source: nil, architecture: .power(pageSize: machine.page))
+        let first = try engine.reconcile(on: .hotplug) { 7 }
+        #expect(name(of: first.look.verdict) == "stale")
+        #expect(first.end == .stillMoving && first.refreshes.isEmpty)
+        let late = 7 + Engine.longestChange
+        #expect(try engine.reconcile(on: .hotplug) { late - 1 }.end == .stillMoving)
+        let last = try engine.reconcile(on: .hotplug) { late }
+        #expect(last.end == .blocked(.noSource))
+        #expect(last.unpatched?.description.contains("does not name CPU 2") == true)
+    }
+
+    private func names(of machine: RecordedMachine) -> Set<String> {
+        Set(machine.root.names(in: "/proc/device-tree/cpus"))
+    }
+
     @Test(arguments: [POWERMachine.words.kernel, POWERMachine.words.stack])
     func movesNothingWithoutItsWords(word: UInt64) throws {
         var machine = try POWERMachine(page: 65_536)
