@@ -10,7 +10,7 @@ extension GuestTests {
     /// kdump-tools takes no lock to reload, so nothing keeps the two apart but the kernel's own lock.
     /// What is loaded when both are done is read from outside. Without the daemon the same changes are
     /// lost: LoaderTests.
-    @Suite struct CollisionTests {
+    @Suite(.tags(.long)) struct CollisionTests {
         private static let isSoak =
             ProcessInfo.processInfo.environment["KDUMP_HOTPLUGD_SOAK"] != nil
         /// How many seconds kdump-tools takes to reload on a quiet machine with two cores.

@@ -6,7 +6,7 @@ import Testing
 extension GuestTests {
     /// A whole Debian with kdump-tools, as it is installed, on which an administrator installs one
     /// package and configures nothing; its own capture kernel writes the dump, libkdumpfile reads it.
-    @Suite struct DropInTests {
+    @Suite(.tags(.long)) struct DropInTests {
         /// What a Debian loses of a changed machine without the package.
         struct Debian: CustomTestStringConvertible, Sendable {
             let suite: String

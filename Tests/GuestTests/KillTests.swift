@@ -9,10 +9,10 @@ extension GuestTests {
     ///
     /// After each kill and before the next daemon, the probe must say what is true, and the truth is
     /// read from outside. The next daemon must make it right.
-    @Suite struct KillTests {
+    @Suite(.tags(.long)) struct KillTests {
         private static let environment = ProcessInfo.processInfo.environment
         /// How often the daemon is killed at least in each test: less in an ordinary run than by `make soak`.
-        private static let rounds = environment["KDUMP_HOTPLUGD_SOAK"] == nil ? 9 : 25
+        private static let rounds = environment["KDUMP_HOTPLUGD_SOAK"] == nil ? 5 : 25
         private static let seed =
             environment["KDUMP_HOTPLUGD_KILL_SEED"].flatMap { UInt64($0) }
             ?? UInt64.random(in: 0..<1_000_000)

@@ -8,7 +8,7 @@ extension GuestTests {
     ///
     /// strace(1) holds the load up for so long. What was checked must be what is loaded: otherwise the
     /// image would be lost, or be another.
-    @Suite struct SwappedFilesTests {
+    @Suite(.tags(.long)) struct SwappedFilesTests {
         /// What happens to the files.
         private static let swaps = [
             "mv -f /srv/other /srv/vmlinuz",

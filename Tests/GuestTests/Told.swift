@@ -17,7 +17,9 @@ struct Told: SuiteTrait, TestTrait, TestScoping {
     ) async throws {
         guard testCase != nil else { return try await function() }
         let name = test.displayName ?? test.name
-        try await withTaskExecutorPreference(GuestThreads.shared) {
+        let threads: any TaskExecutor =
+            test.tags.contains(.long) ? GuestThreads.Early.shared : GuestThreads.shared
+        try await withTaskExecutorPreference(threads) {
             say("[test]          \(name)")
             let begin = ContinuousClock.now
             defer {
@@ -33,6 +35,11 @@ struct Told: SuiteTrait, TestTrait, TestScoping {
         print(line)
         fflush(nil)
     }
+}
+
+extension Tag {
+    /// Of a test that takes minutes, so that it must begin early.
+    @Tag static var long: Tag
 }
 
 extension Trait where Self == Told {
