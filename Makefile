@@ -133,7 +133,7 @@ test-files: power-payload arm64-payload ## Try kexec_file_load on POWER and arm6
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_FILES=1 $(TEST) --filter 'GuestTests.(PowerFileTests|ArmFileTests)'
 
-matrix: payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about two and a half hours
+matrix: payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about three hours (estimated)
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 KDUMP_HOTPLUGD_FILES=1 $(TEST) \
 	    --filter 'GuestTests.(AuditTests|PatchTests|LoaderTests|LockdownTests|CureTests|DropInTests)' \
