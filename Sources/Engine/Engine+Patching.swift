@@ -42,6 +42,8 @@ extension Engine {
             else { throw .imageNotUnderstood(because: "it cannot be read") }
             patch = try Patch.prepare(
                 plan, below: root, laidOut: layout, within: AddressRanges(reserved))
+        } catch .machineNotKnown(let reason) {
+            return Step(look: look, end: .changing(because: reason))
         } catch {
             return try reload(given: look, insteadOf: error, now: now)
         }

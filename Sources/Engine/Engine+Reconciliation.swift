@@ -79,6 +79,8 @@ extension Engine {
         case busy
         /// Another program holds the lock of the distribution's kdump tool; nothing was attempted.
         case held(LoadLock.Holder)
+        /// A patch cannot describe the machine, which seems to be changing; why.
+        case changing(because: String)
         /// The kernel refused the load; the image in place stays.
         case refused(SystemError)
         /// The load failed after the old image was dropped: nothing is loaded.
@@ -86,8 +88,7 @@ extension Engine {
         /// The load failed after the old image was dropped, and that was loaded again from reserved
         /// memory; why it failed. It is as wrong as before.
         case restored(String)
-        /// The machine has changed since the refresh, or cannot be described because it is changing:
-        /// there is more to do.
+        /// The machine has changed since the refresh: there is more to do.
         case stillMoving
         /// A refresh is needed and not yet worth what it costs while events keep coming.
         ///

@@ -71,9 +71,6 @@ extension Engine {
         switch need.plan {
         case nil:
             return try reload(given: look, now: now)
-        case .failure(.machineNotKnown)?
-        where look.observation.staleFor < Engine.longestChange:
-            return Step(look: look, end: .stillMoving)
         case .failure(let obstacle)?:
             return try reload(given: look, insteadOf: obstacle, now: now)
         case .success? where !root.prefix.isEmpty:

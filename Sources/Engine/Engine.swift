@@ -29,11 +29,11 @@ package struct Engine {
     /// unprotected, and without this lock the kernel still admits only one load at a time.
     static let longestHold: UInt64 = 30_000_000
 
-    /// How long a machine that cannot be described is expected to be changing, in microseconds.
+    /// How long a machine that a patch cannot describe is taken to be changing, in microseconds.
     ///
-    /// A CPU that comes is in the kernel's lists before all of its files are there, and in the device tree
-    /// node by node. That takes a moment, and a second or two under emulation. A reload in between would be
-    /// made for the machine of that moment.
+    /// A CPU that comes is in the kernel's lists before all of its files are there, and before the
+    /// device tree names it. That takes a moment, and a second or two under emulation. A reload would
+    /// cost a thousand times what the patch costs that is possible a moment later.
     static let longestChange: UInt64 = 5_000_000
 
     let root: SystemRoot
@@ -48,6 +48,8 @@ package struct Engine {
     var lock: String?
     /// Since when somebody else has held that lock, in microseconds of the caller's clock.
     var heldSince: UInt64?
+    /// Since when no patch has been able to describe the machine, in microseconds of that clock.
+    private var undescribedSince: UInt64?
     /// When the event came that made us look, in microseconds of that clock; `nil` if none did.
     private var eventTime: UInt64?
 
@@ -152,9 +154,12 @@ extension Engine {
             let look = all.look
             let isNeeded = look.verdict.needsRefresh(on: trigger)
             note(look.observation.support.isLoaded, isRefreshNeeded: isNeeded)
-            guard let need = need(seenBy: look, on: trigger) else { return ended(.settled) }
+            let need = need(seenBy: look, on: trigger)
+            let change = change(of: need, now())
+            guard let need else { return ended(.settled) }
             guard look.verdict != savedState.uncured else { return ended(.uncured) }
             guard !observer.doubtsAnswer(now()) else { return ended(.busy) }
+            if let change { return ended(.changing(because: change)) }
             if let time = postponed(need, on: trigger, now()) {
                 return ended(
                     trigger == .event ? .postponed(until: time) : .resting(until: time))
@@ -215,6 +220,20 @@ extension Engine {
             microseconds: look.microseconds, isAhead: true)
         let plan = patchPlan(given: later)
         return plan.obstacle == nil ? Need(look: later, plan: plan) : nil
+    }
+
+    /// Why no patch can describe the machine at the moment; `nil` if one can, or if that has lasted too
+    /// long to be a change.
+    private mutating func change(of need: Need?, _ now: UInt64) -> String? {
+        let since = undescribedSince ?? now
+        let isRecent = now - since < Engine.longestChange
+        guard case .failure(.machineNotKnown(let reason))? = need?.plan else {
+            // What has lasted is remembered until a patch can describe the machine.
+            if isRecent || need?.plan != nil { undescribedSince = nil }
+            return nil
+        }
+        undescribedSince = since
+        return isRecent ? reason : nil
     }
 
     /// Whether a patch can make an image right.

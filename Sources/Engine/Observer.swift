@@ -3,8 +3,8 @@
 /// Looks at the machine and at reserved memory, and says what is there and what that means.
 ///
 /// It remembers what only a series of looks can tell: since when the image has been stale, which memory
-/// is leaving, what the kernel has answered. It changes nothing but that memory, decides on no load,
-/// and knows the ways to make one as little as it knows the events that make it look.
+/// is leaving, what the kernel has answered. What must outlive the program it keeps in
+/// ``Engine/SavedState``. It loads nothing, and does not decide whether or how anything is loaded.
 struct Observer {
     /// How long a kernel that cannot be looked at may say no before it is believed, in microseconds.
     ///

@@ -68,6 +68,9 @@ struct Announcement: Equatable {
         case .busy:
             entry = .retry
             action = "the kernel is busy with another load, or may be crashing"
+        case .changing(let reason):
+            entry = .retry
+            action = "the machine is changing (\(reason)), so the patch waits a moment"
         case .held(let holder):
             entry = .retry
             action = "waiting for \(Sentences.name(of: holder)), which holds \(holder.path)"

@@ -48,7 +48,7 @@ enum FollowUp: Equatable {
         case .blocked where outcome.look.verdict == .lost: self = .rescue
         case .blocked, .refused, .restored: self = .retry(.stale)
         case .uncured: self = FollowUp.untilSettled(outcome, on: .routine)
-        case .busy, .held: self = .retry(.busy)
+        case .busy, .held, .changing: self = .retry(.busy)
         case .unprotected: self = .rescue
         }
     }
@@ -77,8 +77,8 @@ extension Engine.Reconciliation {
     /// the image have been replaced.
     var isOrdinary: Bool {
         switch (end, look.verdict) {
-        case (.settled, .current), (.settled, .waiting), (.stillMoving, _), (.postponed, _),
-            (.resting, _):
+        case (.settled, .current), (.settled, .waiting), (.stillMoving, _), (.changing, _),
+            (.postponed, _), (.resting, _):
             refreshes.allSatisfy { $0.method == .patch }
         default: false
         }

@@ -78,7 +78,7 @@ extension Engine.Reconciliation {
         switch end {
         case .refused, .unprotected, .restored: true
         case .uncured: !refreshes.isEmpty
-        case .settled, .blocked, .busy, .held, .stillMoving, .postponed, .resting: false
+        case .settled, .blocked, .busy, .held, .stillMoving, .changing, .postponed, .resting: false
         }
     }
 }

@@ -98,7 +98,7 @@ enum Combinations {
         [
             .settled, .blocked(.noSource), .blocked(.beingWritten(.initrd, path: "/i")), .uncured,
             .busy, .held(LoadLock.Holder(path: "/lock", pid: 7)), .refused(error),
-            .unprotected(error), .restored("\(error)"), .stillMoving,
+            .unprotected(error), .restored("\(error)"), .stillMoving, .changing(because: "x"),
             .postponed(until: 1), .resting(until: 1),
         ]
     }
