@@ -133,7 +133,7 @@ test-files: power-payload arm64-payload ## Try kexec_file_load on POWER and arm6
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_FILES=1 $(TEST) --filter 'GuestTests.(PowerFileTests|ArmFileTests)'
 
-matrix: payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about three hours (estimated)
+matrix: deb payload power-payload arm64-payload ## Try every kernel, loader and change, and chains of changes: about three hours (estimated)
 	$(SWIFT) build --build-tests
 	KDUMP_HOTPLUGD_MATRIX=all KDUMP_HOTPLUGD_KEYS=1 KDUMP_HOTPLUGD_FILES=1 $(TEST) \
 	    --filter 'GuestTests.(AuditTests|PatchTests|LoaderTests|LockdownTests|CureTests|DropInTests)' \
@@ -155,7 +155,7 @@ faults: payload ## Fail every system call of a refresh in every way it can fail,
 	sed "1i # $(OCCASION)" .build/faults.csv >docs/benchmarks/faults.csv
 	Tests/Bench/report/report.py docs/benchmarks
 
-chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and a fifth of that with each peer: about an hour and a quarter
+chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and a fifth of that with each peer: an hour and twenty minutes
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --build-tests
 	mkdir -p .build && echo kernel,way,crashes,captured,complete,locked >.build/chaos.csv

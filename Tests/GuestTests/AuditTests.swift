@@ -34,8 +34,9 @@ struct Cell: Sendable, CustomTestStringConvertible {
                 let loadings = Loading.onPC
                 return Cell(
                     kernel: kernels[number % kernels.count],
-                    // Shifted by one in each round of kernels.
-                    loading: loadings[(number + number / kernels.count) % loadings.count],
+                    // So each round of kernels has other loaders, and a kernel that updates the image
+                    // itself gets a DIMM.
+                    loading: loadings[(number + number / kernels.count + 2) % loadings.count],
                     change: change)
             }
         }

@@ -67,6 +67,7 @@ extension GuestTests {
             let chosen =
                 Self.chosen(plan.faults.filter(part.has), refresh.sample)
                 + Self.chosen(plan.spoilings.filter(part.has), 1)
+            try #require(Self.wanted != nil || !chosen.isEmpty)
             print(
                 "[fault] \(part.testDescription): \(chosen.count) of",
                 "\(plan.faults.count + plan.spoilings.count) faults")
