@@ -15,13 +15,8 @@ import Testing
 
         init(_ loaded: LoadedMachine) throws {
             self.loaded = loaded
-            machine = try loaded.recorded()
-            try machine.write(
-                "00100000-3fffffff : System RAM\n  10000000-100fffff : Crash kernel\n",
-                to: "/proc/iomem")
-            try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
-            try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
-            engine = Engine(root: machine.root, source: nil, architecture: .x86)
+            machine = try loaded.observable()
+            engine = machine.engine()
         }
 
         /// Puts what is in memory now into the machine's files.

@@ -17,21 +17,14 @@ import Testing
             loaded.kimage = nil
         }
         adjust(&loaded)
-        let machine = try loaded.recorded()
-        try machine.write(
-            """
-            00100000-3fffffff : System RAM
-              10000000-100fffff : Crash kernel
-
-            """, to: "/proc/iomem")
+        let machine = try loaded.observable()
         try machine.write("0-2\n", to: "/sys/devices/system/cpu/present")
         try machine.write("3fd3d800\n", to: "/sys/devices/system/cpu/cpu2/crash_notes")
         let isLoaded = commandLine == nil ? "0\n" : "1\n"
         try machine.write(isLoaded, to: "/sys/kernel/kexec_crash_loaded")
         var state = Engine.SavedState()
         state.expectsImage = lost
-        var engine = Engine(
-            root: machine.root, source: nil, savedState: state, architecture: .x86)
+        var engine = machine.engine(state)
         return try engine.look(.cheap, now: { 0 })
     }
 

@@ -2,15 +2,11 @@
 
 @testable import Engine
 
-/// A machine with an image that an engine can look at and judge.
-extension RecordedMachine {
-    /// A synthetic machine with an image that can be audited, in the files of a real one.
-    static func withImage(
-        _ adjust: (inout LoadedMachine) throws -> Void = { _ in }
-    ) throws -> RecordedMachine {
-        var loaded = try LoadedMachine()
-        try adjust(&loaded)
-        let machine = try loaded.recorded()
+/// What unit tests give an engine to look at.
+extension LoadedMachine {
+    /// All that an engine reads of it, in the files of a real one: it can be looked at and judged.
+    func observable() throws -> RecordedMachine {
+        let machine = try recorded()
         try machine.write(
             """
             00100000-3fffffff : System RAM
@@ -20,6 +16,18 @@ extension RecordedMachine {
         try machine.write("0-1\n", to: "/sys/devices/system/cpu/present")
         try machine.write("1\n", to: "/sys/kernel/kexec_crash_loaded")
         return machine
+    }
+}
+
+/// A machine that engines look at.
+extension RecordedMachine {
+    /// A synthetic machine with an image that can be audited.
+    static func withImage(
+        _ adjust: (inout LoadedMachine) throws -> Void = { _ in }
+    ) throws -> RecordedMachine {
+        var loaded = try LoadedMachine()
+        try adjust(&loaded)
+        return try loaded.observable()
     }
 
     /// An engine for it that has no files to load.
