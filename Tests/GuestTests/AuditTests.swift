@@ -28,23 +28,21 @@ struct Cell: Sendable, CustomTestStringConvertible {
     static var chosen: [Cell] {
         if wanted == "power" { return power }
         if wanted == "arm64" { return arm }
-        if !isFull {
-            return Change.allCases.enumerated().map { number, change in
-                let kernels = Kernel.all
-                let loadings = Loading.onPC
-                return Cell(
-                    kernel: kernels[number % kernels.count],
-                    // So each round of kernels has other loaders, and a kernel that updates the image
-                    // itself gets a DIMM.
-                    loading: loadings[(number + number / kernels.count + 2) % loadings.count],
-                    change: change)
-            }
-        }
+        guard isFull else { return ordinary }
         let pc = GuestTests.PatchTests.Pair.all.flatMap { pair in
             Change.allCases.map { Cell(kernel: pair.kernel, loading: pair.loading, change: $0) }
         }
         return pc + power + arm
     }
+
+    /// Of what is added, the kernel lists the DIMM itself, and nobody the CPU.
+    private static let ordinary = [
+        Cell(kernel: .v6_12, loading: .distribution, change: .nothing),
+        Cell(kernel: .v7, loading: .kernel, change: .dimmAdded),
+        Cell(kernel: .v6_1, loading: .program, change: .dimmRemoved),
+        Cell(kernel: .v6_12, loading: .program, change: .cpuAdded),
+        Cell(kernel: .v6_1, loading: .distribution, change: .cpuOfflined),
+    ]
 
     private static var power: [Cell] {
         let files = [Kernel.powerFile, .powerFileHotplug]
