@@ -12,7 +12,7 @@ internal import Glibc
 final class Daemon {
     private let settings: Settings
     private let state: StateDirectory
-    private let services = ServiceManager()
+    private var services = ServiceManager()
     private let loop: EventLoop
     private let uevents: Uevents
 
@@ -73,7 +73,7 @@ final class Daemon {
             root: root, source: settings.source, patches: settings.patches,
             savedState: state.engineState())
         looks = Looks(quiet: settings.settle)
-        engine.beat = { [unowned self] in services.alive() }
+        engine.beat = { [unowned self] in services.alive(at: loop.now) }
         engine.beforeLoad = { [unowned self] kind, saved in
             reporter.beginLoad(kind, saved, at: loop.now)
             services.beginLoad()

@@ -49,6 +49,17 @@ extension DaemonTests {
             #expect(socket.receive() == "WATCHDOG_USEC=60000000\nWATCHDOG=1")
         }
 
+        @Test func aLongStepSaysNowAndThenThatTheDaemonIsAlive() {
+            var watched = ServiceManager(watchdog: 60_000_000)
+            for second: UInt64 in 100...130 { watched.alive(at: second * 1_000_000) }
+            var unwatched = systemd
+            unwatched.alive(at: 0)
+            systemd.status("end")
+            let beats = [socket.receive(), socket.receive(), socket.receive()]
+            #expect(beats == ["WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"])
+            #expect(socket.receive() == "STATUS=end")
+        }
+
         @Test(arguments: ["a\nREADY=1", "a\rREADY=1", "a\0READY=1", "a\u{7f}READY=1"])
         func aStatusCannotAssignAnythingElse(status: String) {
             systemd.status(status)
