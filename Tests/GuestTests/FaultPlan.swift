@@ -29,6 +29,17 @@ struct Fault: Hashable, CustomStringConvertible {
     /// The file, with N for each number.
     var object: String { Self.withoutNumbers(path) }
 
+    /// The same fault at another DIMM, whose block of memory has another number than the recorded one.
+    ///
+    /// The two are the physical addresses at which the blocks begin; on x86_64 a block of a small machine
+    /// has 128 MiB (arch/x86/mm/init_64.c, `probe_memory_block_size`).
+    func moved(from recorded: UInt64, to start: UInt64) -> Fault {
+        let blocks = [recorded, start].map { "/memory\($0 >> 27)/" }
+        return Fault(
+            call: call, path: path.replacingOccurrences(of: blocks[0], with: blocks[1]),
+            number: number, effect: effect, spoils: spoils)
+    }
+
     /// How strace(1) is told of it.
     var options: String {
         let only = path.isEmpty ? "" : "-P \(path) "
