@@ -48,13 +48,13 @@ struct ServiceManager {
         notify(["RELOADING=1", "MONOTONIC_USEC=\(now)"])
     }
 
-    /// Says that the daemon is alive, in the middle of a step that takes long; a quarter of the
-    /// watchdog's time after the last time it is said again.
+    /// Says that the daemon is alive, in the middle of a step that takes long; at most once in an eighth of
+    /// the watchdog's time.
     ///
-    /// A digest calls this for each of its pieces, a hundred of them, and each message wakes systemd.
-    /// `now` is in microseconds of any monotonic clock.
+    /// Each MiB of a file that is read, and of a digest, calls this, and each message wakes systemd. `now`
+    /// is in microseconds of any monotonic clock.
     mutating func alive(at now: UInt64) {
-        guard watchdog > 0, lastAlive.map({ now >= $0 + watchdog / 4 }) ?? true else { return }
+        guard watchdog > 0, lastAlive.map({ now >= $0 + watchdog / 8 }) ?? true else { return }
         lastAlive = now
         notify(["WATCHDOG=1"])
     }
