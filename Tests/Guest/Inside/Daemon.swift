@@ -91,7 +91,7 @@ extension Machine {
         // have the same time, which a file gets in steps of 4 ms. Without the
         // digest, which takes seconds under emulation: it is for the tests that want it, and for every
         // crash.
-        // Nothing but the probe is a program: under emulation each takes 40 ms to start.
+        // It starts no program but the probe: under emulation each takes 40 ms.
         let agree = """
             { cd /run/kdump-hotplugd && [ ! -e load-under-way -a ! saved-state.json -nt state.json ] && \
             [[ $(<state.json) == *'"verdict":"OK"'* ]] && said=$(kdump-hotplugd --check --quick) && \
