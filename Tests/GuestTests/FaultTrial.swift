@@ -2,7 +2,6 @@
 
 import Foundation
 import Guest
-import Testing
 
 /// A guest in which one fault after the other is tried, each at the hotplug of a DIMM of its own.
 ///
@@ -17,6 +16,9 @@ struct FaultTrial {
         let seconds: Double
         /// What the probe said last before that, if it was asked too early.
         let before: String?
+        /// What the probe said of an image that it called right for longer than a second and that was wrong,
+        /// or that was wrong in the end.
+        let flaw: String?
 
         var description: String {
             let rounded = (seconds * 10).rounded() / 10
@@ -27,13 +29,14 @@ struct FaultTrial {
     private let guest: Machine
     /// The faults of a hotplug, of which the guest has made a recording.
     let plan: FaultPlan
-    /// The place of the DIMM of that recording; the others follow.
+    /// The place of the DIMM of that recording.
     private let first: Range<UInt64>
-    /// How many DIMMs are plugged in.
+    /// How many DIMMs are plugged in; the next one goes twice as many places further on, so that each has an
+    /// entry of its own in the core header.
     private var dimms = 0
 
-    /// How many DIMMs there may be, of the eight that a guest has slots for: one is for its last test.
-    private static let room = 6
+    /// How many DIMMs there may be: one fewer than a guest has slots for, which is for its last test.
+    private static let room = 7
 
     /// Records what the daemon calls to follow a hotplug.
     init(on guest: Machine) throws {
@@ -49,8 +52,9 @@ struct FaultTrial {
 
     /// Plugs a DIMM, with the fault, and waits until all is right again.
     mutating func outcome(of fault: Fault) throws -> Outcome {
-        try makeRoom()
-        let start = first.lowerBound + UInt64(dimms * first.count)
+        try guest.waitForDaemon()
+        if dimms == Self.room { try plugOut(dimms) }
+        let start = first.lowerBound + UInt64(2 * dimms * first.count)
         // A daemon that was killed often would leave the image alone; that is tested elsewhere.
         try guest.expect("rm -f /run/spoilt /run/kdump-hotplugd/crashes.json")
         try guest.traceDaemon(fault.moved(from: first.lowerBound, to: start).options)
@@ -59,50 +63,75 @@ struct FaultTrial {
         try guest.hotAdd(megabytes: 128, id: "dimm-\(dimms)", at: start)
         dimms += 1
         let memory = try guest.memoryToDump()
-        let wrong = try wait(for: memory, with: fault, since: begin)
+        let (before, wrong) = try wait(for: memory, with: fault, since: begin)
         let seconds = begin.duration(to: .now).inSeconds
         // The recorded calls end when the daemon has told; the fault may be one of the last. Once it has
         // been met, the daemon goes on without strace, which makes computing a digest slow.
-        if fault.spoils == nil {
-            if try guest.hasMetFault() { _ = try guest.endTrace() }
-            try guest.waitUntilOK()
-        } else {
-            try guest.waitUntilSpoilt()
-        }
+        let isMetEarly = try fault.spoils == nil && guest.hasMetFault()
+        if isMetEarly { _ = try guest.endTrace() }
+        if fault.spoils == nil { try guest.waitUntilOK() } else { try guest.waitUntilSpoilt() }
         let last = try Sight(of: guest, memory)
-        #expect(last.isRight, "\(fault): \(last.summary)")
         let isMet = try guest.endTrace()
-        if fault.spoils != nil { try guest.makeDirectoryUsable() }
-        return Outcome(isMet: isMet, seconds: seconds, before: wrong)
+        try recover(from: fault)
+        return Outcome(
+            isMet: isMet, seconds: seconds, before: before,
+            flaw: last.isRight ? wrong : last.summary)
     }
 
-    /// Plugs all DIMMs out if there is room for no more.
-    private mutating func makeRoom() throws {
-        guard dimms == Self.room else { return }
-        for dimm in 0..<dimms { try guest.hotRemove("dimm-\(dimm)") }
-        dimms = 0
+    /// Ends what would be there at the next fault, too.
+    private mutating func recover(from fault: Fault) throws {
+        if fault.spoils != nil {
+            // In a directory that is as it was, the daemon must be able to follow again.
+            try guest.makeDirectoryUsable()
+            try plugOut(1)
+        }
+        if fault.call.hasPrefix("kexec_") {
+            // A kernel that refuses a system call is not asked again before the next boot.
+            try guest.expect(
+                """
+                systemctl stop kdump-hotplugd; rm /run/kdump-hotplugd/saved-state.json
+                systemctl start kdump-hotplugd
+                """)
+            try guest.waitUntilOK()
+        }
+    }
+
+    /// Plugs out so many DIMMs, the last ones first.
+    private mutating func plugOut(_ count: Int) throws {
+        for _ in 0..<count {
+            dimms -= 1
+            try guest.hotRemove("dimm-\(dimms)")
+        }
         try guest.waitUntilOK()
     }
 
-    /// Waits until the image has this memory and the probe says so, and returns what it said last before.
+    /// Waits until the image has this memory and the probe says so; returns what the probe said last before
+    /// that, and what it called right for longer than a second and was wrong.
     private func wait(
         for memory: [Range<UInt64>], with fault: Fault, since begin: ContinuousClock.Instant
-    ) throws -> String? {
+    ) throws -> (before: String?, wrong: String?) {
+        var before: String?
         var wrong: String?
         while true {
             let sight = try Sight(of: guest, memory)
             if sight.isCalledRight {
-                if sight.isRight { return wrong }
+                if sight.isRight { return (before, wrong) }
                 // Between the two looks a load may have begun, and it must be known in a second.
                 try guest.expect("sleep 1")
                 let later = try Sight(of: guest, memory)
-                #expect(later.isRight || !later.isCalledRight, "\(fault): \(later.summary)")
+                if later.isCalledRight, !later.isRight { wrong = later.summary }
             }
-            wrong = sight.summary
+            before = sight.summary
             guard .now < begin + Machine.patience else {
                 throw GuestError.timedOut(
-                    "\(fault): \(wrong ?? "")\n\(try guest.daemonJournal())")
+                    """
+                    \(fault): \(sight.summary)
+                    called right and was not: \(wrong ?? "nothing")
+                    \(try guest.daemonJournal())
+                    """)
             }
+            // Asking without a pause would take the processor from the other guests.
+            try guest.expect("sleep 0.3")
         }
     }
 
@@ -130,14 +159,28 @@ struct FaultTrial {
 }
 
 extension Machine {
+    /// Waits until the daemon is there and has looked at the machine: a fault may have ended it, at its last
+    /// call only, or another kind of fault than a signal.
+    fileprivate func waitForDaemon() throws(GuestError) {
+        try waitUntil("{ \(Self.mainProcess) && systemctl -q is-active kdump-hotplugd; }")
+        let isSame = try run("\(Self.mainProcess); [ \"$pid\" = \"$(</run/traced)\" ]").status == 0
+        if !isSame { try waitUntilOK() }
+    }
+
     /// Has strace(1) watch the daemon.
     func traceDaemon(_ options: String) throws(GuestError) {
         try expect(
             """
-            \(Self.mainProcess)
+            \(Self.mainProcess) || exit 1
+            echo $pid >/run/traced
+            # What an earlier one said must not be taken for this one's.
+            >/run/strace.log
             strace -f -y -o /run/strace \(options) -p $pid >/run/strace.log 2>&1 </dev/null &
             echo $! >/run/tracer
-            until [[ $(</run/strace.log) == *attached* ]]; do sleep 0.05; done
+            until [[ $(</run/strace.log) == *attached* ]]; do
+                [ -d "/proc/$!" ] || { cat /run/strace.log; exit 1; }
+                sleep 0.05
+            done
             """)
     }
 
@@ -151,7 +194,7 @@ extension Machine {
         ).status == 0
     }
 
-    /// Ends strace, which lets go of the daemon first, and says whether that has met its fault.
+    /// Ends strace, which lets go of the daemon first, and says whether the daemon has met its fault.
     func endTrace() throws(GuestError) -> Bool {
         // A daemon that was killed in its last steps need not be there again.
         try expect(

@@ -13,7 +13,14 @@ struct ResultTable {
     /// Tests at the same time must not write into each other's lines.
     private static let lock = Mutex(())
 
-    /// Adds a line, if there is such a file.
+    /// The lines that are there; none if there is no such file.
+    var lines: [Substring] {
+        let path = ProcessInfo.processInfo.environment[variable]
+        let text = path.flatMap { try? String(contentsOfFile: $0, encoding: .utf8) }
+        return text?.split(separator: "\n") ?? []
+    }
+
+    /// Adds a line, or several at once, if there is such a file.
     func add(_ line: String) throws {
         guard let path = ProcessInfo.processInfo.environment[variable] else { return }
         try Self.lock.withLock { _ in
