@@ -42,8 +42,8 @@ export SWIFT_BACKTRACE := enable=no
 TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-library swift-testing
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build payload power-payload arm64-payload demo check test lint test-unit test-fuzz test-leaks test-guest test-keys \
-    test-power test-arm64 test-files matrix soak chaos faults prove costs bench \
+.PHONY: help dependencies build payload power-payload arm64-payload demo check test lint test-edges test-products \
+    test-unit test-fuzz test-leaks test-guest test-keys test-power test-arm64 test-files matrix soak chaos faults prove costs bench \
     fuzz fuzz-long install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
     selinux pictures recording clean here test-elsewhere
 
@@ -63,7 +63,16 @@ compile:
 demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what the dump holds
 	@.ci/demo
 
-test: lint test-unit test-leaks test-fuzz test-packages test-guest ## Run every check there is; CONTRIBUTING.md says how long that takes
+test: lint ## Run every check there is; CONTRIBUTING.md says how long that takes
+	.ci/together '$(MAKE) --no-print-directory test-edges' '$(MAKE) --no-print-directory test-products'
+	@$(MAKE) --no-print-directory test-guest
+
+# One after the other: both listen to this machine's uevents.
+test-edges:
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-leaks
+
+test-products: test-fuzz test-packages power-payload arm64-payload
 
 # The one guest is grown, patched and crashed.
 check: lint test-unit payload ## Check what a change may have broken, in three minutes: for everyday work
@@ -73,7 +82,7 @@ lint: dependencies ## Check format, house rules, shell scripts and the systemd u
 	$(SWIFT) format lint --strict --recursive Sources Tests packaging Package.swift
 	.ci/house-rules
 	shellcheck .ci/apt-get .ci/dependencies .ci/demo .ci/fleet .ci/house-rules .ci/run .ci/tests \
-	    .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
+	    .ci/together .ci/unit .ci/unpacked packaging/check packaging/dist packaging/room packaging/version \
 	    packaging/deb/*.sh packaging/deb/p* packaging/rpm/*.sh packaging/selinux/*.sh packaging/cross/*.sh \
 	    packaging/cross/run packaging/cross/swift packaging/cross/test debian/kdump-hotplugd.p* \
 	    debian/tests/check debian/tests/hotplug \
@@ -105,8 +114,8 @@ check-engine:
 
 # The reference counts of libudev and libsystemd are kept by API notes, which nothing else checks.
 test-leaks: dependencies ## Run the tests of the edges under AddressSanitizer and LeakSanitizer
-	$(SWIFT) build --build-tests --sanitize=address --scratch-path .build/leaks
-	.ci/tests $(SUDO) env ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1 umockdev-wrapper \
+	KDUMP_HOTPLUGD_TARGETS=daemon $(SWIFT) build --build-tests --sanitize=address --scratch-path .build/leaks
+	.ci/tests $(SUDO) env KDUMP_HOTPLUGD_TARGETS=daemon ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=1 umockdev-wrapper \
 	    $(SWIFT) test --skip-build --sanitize=address --scratch-path .build/leaks \
 	    --disable-xctest --filter DaemonTests
 
@@ -147,12 +156,15 @@ soak: payload ## Change 20 machines of each kernel at random and crash them: abo
 # The first line of a file of results that is committed.
 OCCASION = $$(date +%F), $$(sed -n 's/^model name.*: //p;T;q' /proc/cpuinfo)
 
-faults: payload ## Fail every system call of a refresh in every way it can fail, one at a time: about three hours
+# An interrupted run goes on where it was, as long as the daemon's source is the same.
+faults: payload ## Fail every system call of a refresh in every way it can fail, one at a time: more than three hours (estimated), in parts
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --build-tests
-	mkdir -p .build && echo refresh,fault,tried,met,slowest >.build/faults.csv
+	sources="# $$(git rev-parse HEAD:Sources)" && { head -n 1 .build/faults.csv | grep -qxF "$$sources" || \
+	    printf '%s\n' "$$sources" refresh,part,fault,tried,met,slowest >.build/faults.csv; }
 	KDUMP_HOTPLUGD_FAULTS_TABLE=.build/faults.csv KDUMP_HOTPLUGD_FAULTS=all $(TEST) --filter GuestTests.FaultTests
-	sed "1i # $(OCCASION)" .build/faults.csv >docs/benchmarks/faults.csv
+	sed "1c # $(OCCASION)" .build/faults.csv >docs/benchmarks/faults.csv
+	rm .build/faults.csv
 	Tests/Bench/report/report.py docs/benchmarks
 
 chaos: payload ## Crash 67 machines of each kernel at random moments of random storms, and a fifth of that with each peer: an hour and twenty minutes
