@@ -42,7 +42,7 @@ export SWIFT_BACKTRACE := enable=no
 TEST := .ci/tests .build/debug/kdump-hotplugdPackageTests.xctest --testing-library swift-testing
 
 .DEFAULT_GOAL := help
-.PHONY: help dependencies build payload power-payload arm64-payload demo check test lint test-edges test-products \
+.PHONY: help dependencies build payload power-payload arm64-payload demo check test lint test-code test-products \
     test-unit test-fuzz test-leaks test-guest test-keys test-power test-arm64 test-files matrix soak chaos faults prove costs bench \
     fuzz fuzz-long install compile check-engine deb rpm test-packages dist debian-source test-debian test-rpm \
     selinux pictures recording clean here test-elsewhere
@@ -64,11 +64,11 @@ demo: dependencies ## Show the main job in a guest: hot-plug, crash, and what th
 	@.ci/demo
 
 test: lint ## Run every check there is; CONTRIBUTING.md says how long that takes
-	.ci/together '$(MAKE) --no-print-directory test-edges' '$(MAKE) --no-print-directory test-products'
+	.ci/together '$(MAKE) --no-print-directory test-code' '$(MAKE) --no-print-directory test-products'
 	@$(MAKE) --no-print-directory test-guest
 
 # One after the other: both listen to this machine's uevents.
-test-edges:
+test-code:
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-leaks
 
@@ -160,7 +160,7 @@ OCCASION = $$(date +%F), $$(sed -n 's/^model name.*: //p;T;q' /proc/cpuinfo)
 faults: payload ## Fail every system call of a refresh in every way it can fail, one at a time: more than three hours (estimated), in parts
 	.ci/dependencies python3-matplotlib
 	$(SWIFT) build --build-tests
-	sources="# $$(git rev-parse HEAD:Sources)" && { head -n 1 .build/faults.csv | grep -qxF "$$sources" || \
+	sources="# $$(git rev-parse HEAD:Sources)" && { head -n 1 .build/faults.csv 2>/dev/null | grep -qxF "$$sources" || \
 	    printf '%s\n' "$$sources" refresh,part,fault,tried,met,slowest >.build/faults.csv; }
 	KDUMP_HOTPLUGD_FAULTS_TABLE=.build/faults.csv KDUMP_HOTPLUGD_FAULTS=all $(TEST) --filter GuestTests.FaultTests
 	sed "1c # $(OCCASION)" .build/faults.csv >docs/benchmarks/faults.csv

@@ -31,8 +31,8 @@ struct Fault: Hashable, CustomStringConvertible {
 
     /// The same fault at another DIMM, whose block of memory has another number than the recorded one.
     ///
-    /// `recorded` and `start` are the physical addresses at which the two blocks begin; on x86_64 a block of a small machine
-    /// has 128 MiB (arch/x86/mm/init_64.c, `probe_memory_block_size`).
+    /// `recorded` and `start` are the physical addresses at which the two blocks begin; on x86_64 a block
+    /// of a small machine has 128 MiB (arch/x86/mm/init_64.c, `probe_memory_block_size`).
     func moved(from recorded: UInt64, to start: UInt64) -> Fault {
         let blocks = [recorded, start].map { "/memory\($0 >> 27)/" }
         return Fault(

@@ -31,11 +31,11 @@ struct FaultTrial {
     let plan: FaultPlan
     /// The place of the DIMM of that recording.
     private let first: Range<UInt64>
-    /// How many DIMMs are plugged in; the next one goes twice as many places further on, so that each has an
-    /// entry of its own in the core header.
+    /// How many DIMMs are plugged in, each at twice its number of places after the first: with a gap between
+    /// them each has an entry of its own in the core header.
     private var dimms = 0
 
-    /// How many DIMMs there may be: one fewer than a guest has slots for, which is for its last test.
+    /// How many DIMMs there may be: a guest has eight slots, and its last test needs one.
     private static let room = 7
 
     /// Records what the daemon calls to follow a hotplug.
@@ -78,7 +78,7 @@ struct FaultTrial {
             flaw: last.isRight ? wrong : last.summary)
     }
 
-    /// Ends what would be there at the next fault, too.
+    /// Undoes what a fault leaves behind, so that the next one finds the guest as this one did.
     private mutating func recover(from fault: Fault) throws {
         if fault.spoils != nil {
             // In a directory that is as it was, the daemon must be able to follow again.
@@ -159,8 +159,8 @@ struct FaultTrial {
 }
 
 extension Machine {
-    /// Waits until the daemon is there and has looked at the machine: a fault may have ended it, at its last
-    /// call only, or another kind of fault than a signal.
+    /// Waits until the daemon is there and has looked at the machine: the last fault may have ended it, by a
+    /// signal or an error, even at its last call.
     fileprivate func waitForDaemon() throws(GuestError) {
         try waitUntil("{ \(Self.mainProcess) && systemctl -q is-active kdump-hotplugd; }")
         let isSame = try run("\(Self.mainProcess); [ \"$pid\" = \"$(</run/traced)\" ]").status == 0
